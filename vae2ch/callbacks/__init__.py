@@ -1,0 +1,7 @@
+"""What watches a run."""
+
+from vae2ch.callbacks.listening import Listening
+from vae2ch.callbacks.progress import Progress
+from vae2ch.callbacks.verdict import Verdict
+
+__all__ = ["Listening", "Progress", "Verdict"]

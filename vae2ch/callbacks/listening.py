@@ -1,0 +1,119 @@
+"""The same held-out sounds at every validation: heard, seen, and at the end as files."""
+
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from vae2ch import audio, inference, pictures
+from vae2ch.data.dataset import Item
+from vae2ch.report import write_report
+from vae2ch.training import VAEModule
+
+
+def writer(trainer: lightning.Trainer) -> SummaryWriter | None:
+    """TensorBoard's writer, where the run has one."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            return logger.experiment
+    return None
+
+
+def spread(count: int, total: int) -> list[int]:
+    """``count`` indices evenly over ``total`` items."""
+    return sorted({round(step * (total - 1) / max(1, count - 1)) for step in range(min(count, total))})
+
+
+class Listening(lightning.Callback):
+    """Audio, pictures and latents of held-out sounds in TensorBoard; WAV files and a report at the end.
+
+    Args:
+        folder: of the run
+        sounds: how many held-out sounds
+        seed: of the draws from the prior
+    """
+
+    def __init__(self, folder: Path, sounds: int, seed: int) -> None:
+        self.folder, self.sounds, self.seed = folder, sounds, seed
+
+    def chosen(self, trainer: lightning.Trainer, split: str) -> dict[str, Item]:
+        """The held-out segments that are followed, by label."""
+        dataset = trainer.datamodule.datasets[split]
+        return {trainer.datamodule.label(split, n): dataset[n] for n in spread(self.sounds, len(dataset))}
+
+    def versions(self, module: VAEModule, item: Item) -> dict[str, Tensor]:
+        """Original, ceiling and reconstruction of one sound  [S] each, without the padding."""
+        wave = item.wave.to(module.device)
+        versions = {
+            "original": wave,
+            "ceiling": inference.reconstruct(module, wave, ceiling=True),
+            "reconstruction": inference.reconstruct(module, wave),
+        }
+        return {name: version[: int(item.samples)].cpu() for name, version in versions.items()}
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
+        """Log audio and pictures of the validation sounds, and a sound from the prior."""
+        board = writer(trainer)
+        if board is None or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        rate, step = module.representation.sample_rate, trainer.global_step
+        for label, item in self.chosen(trainer, "validation").items():
+            versions = self.versions(module, item)
+            for name, wave in versions.items():
+                board.add_audio(f"{label}/{name}", wave.clamp(-1, 1)[None], step, rate)
+            columns = {name: self.picture(module, versions[name]) for name in ("original", "reconstruction")}
+            board.add_figure(label, pictures.compare(columns, module.representation, label), step)
+        drawn = inference.sample(module, 1, self.seed)[0].cpu()
+        board.add_audio("prior/sample", drawn.clamp(-1, 1)[None], step, rate)
+
+    @staticmethod
+    def picture(module: VAEModule, wave: Tensor) -> Tensor:
+        """Spectrogram of a sound as it is heard, one segment long  [2, F, T]"""
+        representation = module.representation
+        padded = torch.nn.functional.pad(wave, (0, representation.segment - wave.shape[-1]))
+        return representation(padded[None].to(module.device))[0]
+
+    def on_fit_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
+        """Hand the latents of all sounds to TensorBoard's projector, with their file names."""
+        board = writer(trainer)
+        if board is None or not trainer.is_global_zero:
+            return
+        data = trainer.datamodule
+        means, rows = [], []
+        for split in ("train", "validation"):
+            for batch in data.loader(data.datasets[split]):
+                batch = data.on_after_batch_transfer(type(batch)(*(part.to(module.device) for part in batch)), 0)
+                with torch.inference_mode():
+                    means.append(module.vae.encode(batch.spectrogram).mean.cpu())
+                rows += [(data.label(split, int(index)), split) for index in batch.index]
+        board.add_embedding(
+            torch.cat(means).clone(), rows, metadata_header=["file", "split"], global_step=trainer.global_step
+        )
+
+    def on_test_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
+        """Write WAV files of the test sounds, of draws from the prior, and a page to hear them on."""
+        if not trainer.is_global_zero:
+            return
+        rate, folder = module.representation.sample_rate, self.folder / "audio"
+        folder.mkdir(exist_ok=True)
+        rows: list[dict[str, str]] = []
+        for number, (label, item) in enumerate(self.chosen(trainer, "test").items(), 1):
+            versions = self.versions(module, item)
+            stem = f"{number:02d}-{Path(label.partition(' @ ')[0]).stem}"
+            row = {"sound": label}
+            for name, wave in versions.items():
+                audio.write(folder / f"{stem}-{name}.wav", wave.numpy(), rate)
+                row[name] = f"audio/{stem}-{name}.wav"
+            columns = {name: self.picture(module, wave) for name, wave in versions.items() if name != "ceiling"}
+            pictures.compare(columns, module.representation, label).savefig(folder / f"{stem}.png")
+            row["picture"] = f"audio/{stem}.png"
+            rows.append(row)
+        samples = []
+        for number, wave in enumerate(inference.sample(module, self.sounds, self.seed), 1):
+            audio.write(folder / f"prior-{number:02d}.wav", wave.cpu().numpy(), rate)
+            samples.append(f"audio/prior-{number:02d}.wav")
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+        write_report(self.folder / "report.html", self.folder.name, metrics, rows, samples)

@@ -1,0 +1,65 @@
+"""How a finished run did on the test sounds, and its row in TensorBoard's HPARAMS tab."""
+
+import math
+from collections.abc import Iterator
+
+import lightning
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from vae2ch import inference, metrics
+from vae2ch.data import Batch
+from vae2ch.training import VAEModule
+
+SEMITONE = 0.5  # 50 cents: the nearest key of a piano is the right one
+
+
+def flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, float | str | bool]]:
+    """A nested configuration as dotted keys, what the HPARAMS tab can show."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, "none" if value is None else value
+
+
+class Verdict(lightning.Callback):
+    """Compares every test sound with its reconstruction, by ear's measures.
+
+    Logs ``test/snr`` and ``test/log_spectral_distance`` in dB, ``test/multi_resolution_stft``, and
+    ``test/pitch_right``: among the sounds in which a pitch is heard, the share whose
+    reconstruction has it within 50 cents.
+    """
+
+    def __init__(self, settings: dict) -> None:
+        self.settings = settings
+
+    def on_test_batch_end(
+        self, trainer: lightning.Trainer, module: VAEModule, outputs: None, batch: Batch, batch_idx: int
+    ) -> None:
+        """Measure the sounds of a batch."""
+        for wave, samples in zip(batch.wave, batch.samples, strict=True):
+            original = wave[: int(samples)]
+            estimate = inference.reconstruct(module, wave)[: int(samples)]
+            for name, value in self.measure(original, estimate, module.representation.sample_rate).items():
+                module.log(f"test/{name}", value, on_epoch=True, on_step=False, batch_size=1)
+
+    @staticmethod
+    def measure(original: Tensor, estimate: Tensor, sample_rate: int) -> dict[str, float]:
+        """Every measure of one sound [S] and its estimate [S]."""
+        measured = {
+            "snr": float(metrics.snr(original, estimate)),
+            "log_spectral_distance": float(metrics.log_spectral_distance(original[None], estimate[None])),
+            "multi_resolution_stft": float(metrics.multi_resolution_stft(original, estimate)),
+        }
+        if not math.isnan(true := metrics.pitch(original, sample_rate)):
+            error = abs(metrics.pitch(estimate, sample_rate) - true)
+            measured["pitch_right"] = float(error < SEMITONE)  # NaN, no pitch heard, counts as wrong
+        return measured
+
+    def on_test_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
+        """Fill the run's row of the HPARAMS tab, so that sweeps compare."""
+        scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(dict(flat(self.settings)), scores, step=trainer.global_step)

@@ -1,0 +1,119 @@
+"""Hydra's command line, made kind: run folders that never collide, refusals in one line."""
+
+import argparse
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vae2ch import config
+from vae2ch.refusal import Refusal, nearest, one_line_refusals
+
+QUOTED = """'data.root="/a=b,c"'"""
+RUN_NAME = re.compile(r"\w[\w.+-]*")
+
+
+@cache
+def run_folder(parent: str, name: str) -> str:
+    """Make and return the folder ``parent/name``, or ``parent/name-2`` and so on where it is taken.
+
+    Raises:
+        Refusal: the name is no plain file name, or the folder can't be made
+    """
+    if not RUN_NAME.fullmatch(name):
+        raise Refusal(f"name={name}: a run's name may have letters, digits and . _ + - and begins with no sign")
+    number = 1
+    while True:
+        folder = Path(parent, name if number == 1 else f"{name}-{number}")
+        try:
+            # made here, so that of two runs that start at once each has its own
+            folder.mkdir(parents=True)
+            return str(folder)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise Refusal(f"cannot write to {Path(parent).resolve()}: {error.strerror}") from None
+
+
+def register() -> None:
+    """Tell Hydra of the schema and of run folders; must come before ``hydra.main`` runs."""
+    config.register()
+    OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # hand exceptions on instead of printing them and leaving
+
+
+def refuse_distributed_sweep(settings: dict) -> None:
+    """A distributed run starts its script again for each process, each of which would run the whole sweep."""
+    devices = settings["trainer"]["devices"]
+    if HydraConfig.get().mode == RunMode.MULTIRUN and devices not in (1, "1", "auto"):
+        raise Refusal(f"-m and trainer.devices={devices}: a sweep takes one device a run; use trainer.devices=1")
+
+
+def explain(error: Exception) -> str:
+    """One line for one of Hydra's or OmegaConf's errors: what, where, what is allowed."""
+    causes = [error]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
+    for cause in causes:
+        if isinstance(cause, Refusal):
+            return str(cause)
+    text = "\n".join(dict.fromkeys(str(cause) for cause in causes))
+    if isinstance(error, MissingConfigException) and (found := re.search(r"Could not find '([^']+)'", text)):
+        group, _, option = found[1].rpartition("/")
+        options = [line.strip() for line in text.split("Config search path")[0].splitlines() if line.startswith("\t")]
+        return f"{group}={option}: {nearest(option, options)}" if options else f"{found[1]}: there is no such option"
+    if found := re.search(r"Key '[^']+' (?:is )?not in '\w+'\s+full_key: (\S+)", text):
+        known = sorted(config.keys())
+        parent = found[1].rpartition(".")[0]
+        beside = [key for key in known if key.rpartition(".")[0] == parent]
+        return f"{found[1]} is no setting; {nearest(found[1], beside or known)}"
+    if found := re.search(r"Error merging override (\S+)", text):
+        reason = next((str(cause).splitlines()[0] for cause in causes if isinstance(cause, OmegaConfBaseException)), "")
+        return f"{found[1]}: {reason}"
+    if "override" in text or "mismatched input" in text:
+        lines = [line for line in text.splitlines() if "https://" not in line]
+        return f"{' '.join(lines)} (settings are written key=value; a value with = or , needs quotes: {QUOTED})"
+    return str(error)
+
+
+@contextmanager
+def job() -> Iterator[None]:
+    """A run inside Hydra: what is refused leaves no empty folder, and a sweep goes on with its next run."""
+    try:
+        yield
+    except Refusal as refusal:
+        hydra = HydraConfig.get()
+        folder = Path(hydra.runtime.output_dir)
+        if not (folder / "checkpoints").exists():
+            shutil.rmtree(folder)
+        if hydra.mode == RunMode.MULTIRUN:
+            print(f"vae2ch: run {hydra.job.num}: {refusal}", file=sys.stderr)
+            raise
+        with one_line_refusals():
+            raise
+
+
+def refuse_arguments(parser: argparse.ArgumentParser, message: str) -> None:
+    """In place of argparse's usage text of many lines."""
+    raise Refusal(f"{message} (settings are written key=value; {Path(parser.prog).name} --help lists them)")
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Run the command line inside it: whatever is wrong with the input becomes one line, status 2."""
+    argparse.ArgumentParser.error = refuse_arguments
+    with one_line_refusals():
+        try:
+            yield
+        except (HydraException, OmegaConfBaseException) as error:
+            raise Refusal(explain(error)) from None

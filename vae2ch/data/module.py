@@ -1,0 +1,100 @@
+"""The LightningDataModule: batches of padded two-channel spectrograms."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import lightning
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from vae2ch.data import collection
+from vae2ch.data.collection import Collection
+from vae2ch.data.dataset import EpochSampler, Item, SoundDataset, Variations
+from vae2ch.model import pad_to_stride
+from vae2ch.representation import Representation
+
+
+class Batch(NamedTuple):
+    """What the model trains on.
+
+    Attributes:
+        spectrogram: both channels, both axes padded to multiples of 32  [B, 2, F, T]
+        wave: the sound they were made from  [B, S]
+        samples: how many of the samples are the sound's own  [B]
+        index: position in the dataset  [B]
+    """
+
+    spectrogram: Tensor
+    wave: Tensor
+    samples: Tensor
+    index: Tensor
+
+
+class SoundDataModule(lightning.LightningDataModule):
+    """Reads a collection once, splits it by source, and serves spectrograms made on the device.
+
+    Args:
+        data: the ``data`` group of the configuration (source, root, validation, test, ...)
+        augment: the ``augment`` group (shift, gain_db, polarity)
+        representation: the ``representation`` group
+        seed: of the split, of the order and of the augmentation
+    """
+
+    def __init__(self, *, data: dict, augment: dict, representation: dict, seed: int) -> None:
+        super().__init__()
+        self.data, self.augment, self.seed = data, augment, seed
+        self.representation = Representation(**representation)
+        self.collection: Collection | None = None
+        self.datasets: dict[str, SoundDataset] = {}
+
+    def read(self) -> Collection:
+        """Find and decode the sounds of the configured source."""
+        rate, root = self.representation.sample_rate, Path(self.data["root"])
+        if self.data["source"] == "nsynth":
+            return collection.read_nsynth(root, rate, limit=self.data["limit"])
+        reader = {"folder": collection.read_folder, "notes": collection.read_notes}[self.data["source"]]
+        return reader(root, rate, validation=self.data["validation"], test=self.data["test"], seed=self.seed)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the collection, the first time that it is asked for."""
+        if self.collection is None:
+            self.collection = self.read()
+            length = self.representation.segment
+            self.datasets = {name: SoundDataset(sounds, length) for name, sounds in self.collection.splits.items()}
+
+    def table(self) -> str:
+        """What was read, for people."""
+        segments = {name: len(dataset) for name, dataset in self.datasets.items()}
+        return collection.table(self.collection, self.representation.sample_rate, self.representation.segment, segments)
+
+    def label(self, split: str, index: int) -> str:
+        """File name, and time where the file is long, of an item."""
+        return self.datasets[split].label(index, self.representation.sample_rate)
+
+    def train_dataloader(self) -> DataLoader:
+        """Varied segments in a counted order."""
+        dataset = self.datasets["train"]
+        varied = Variations(dataset, **self.augment, seed=self.seed, sample_rate=self.representation.sample_rate)
+        rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sampler = EpochSampler(len(dataset), least=self.data["epoch_segments"], seed=self.seed, rank=rank, ranks=ranks)
+        return self.loader(varied, sampler=sampler, drop_last=len(sampler) > self.data["batch_size"])
+
+    def val_dataloader(self) -> DataLoader:
+        """The validation split as it is."""
+        return self.loader(self.datasets["validation"])
+
+    def test_dataloader(self) -> DataLoader:
+        """The test split as it is."""
+        return self.loader(self.datasets["test"])
+
+    def loader(self, dataset: SoundDataset | Variations, **options: object) -> DataLoader:
+        """A DataLoader with the configured batch size and workers."""
+        workers = self.data["workers"]
+        return DataLoader(
+            dataset, self.data["batch_size"], num_workers=workers, persistent_workers=workers > 0, **options
+        )
+
+    def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Batch:
+        """Analyse on whatever device the batch is on, then pad both axes to multiples of 32."""
+        spectrogram = self.representation.to(batch.wave.device)(batch.wave)
+        return Batch(pad_to_stride(spectrogram), *batch)

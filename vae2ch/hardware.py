@@ -1,0 +1,44 @@
+"""What the machine can do, and the settings that follow from it."""
+
+import torch
+
+from vae2ch.refusal import Refusal
+
+
+def accelerator(wanted: str) -> str:
+    """``cpu``, ``gpu`` or ``mps``: the one asked for, or for ``auto`` the best at hand."""
+    if wanted != "auto":
+        return wanted
+    return "gpu" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def has_bf16(device: str) -> bool:
+    """Whether the device multiplies bf16 natively, so that it is faster than float32."""
+    if device == "cpu":
+        # the CPU names its instruction sets only in private functions, here in torch 2.11 and 2.12
+        checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+    return device == "gpu" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def precision(wanted: str, device: str) -> str:
+    """Lightning's name for the precision asked for, or for ``auto`` the fastest that costs nothing."""
+    if wanted != "auto":
+        return wanted
+    return "bf16-mixed" if has_bf16(device) else "32-true"
+
+
+def device(wanted: str) -> str:
+    """Torch's name for the device asked for, or for ``auto`` the best at hand.
+
+    Raises:
+        Refusal: it is not there
+    """
+    if wanted == "auto":
+        return {"gpu": "cuda"}.get(accelerator("auto"), accelerator("auto"))
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present[wanted]:
+        raise Refusal(
+            f"--device {wanted}: there is none here; allowed: {', '.join(k for k, v in present.items() if v)}"
+        )
+    return wanted

@@ -1,0 +1,132 @@
+"""The VAE: spectrograms [B, 2, F, T] to latents [B, D] and back.
+
+encoder   2 -> 64 -> 128 -> 256 -> 512 -> WIDTHS[4], each layer halving both axes
+latent    one vector for both channels, a diagonal Gaussian
+decoder   the same widths back; the last layer is a magnitude head and a frequency head
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+CHANNELS = 2  # magnitude, instantaneous frequency
+WIDTHS = (64, 128, 256, 512, 512)
+STRIDE = 2 ** len(WIDTHS)  # 32: how much smaller the encoder makes each axis
+LOGVAR = (-12.0, 8.0)  # keeps exp(logvar) finite; a standard deviation from 0.0025 to 55
+
+
+class Posterior(NamedTuple):
+    """Mean and log variance of the latents  [B, D] each"""
+
+    mean: Tensor
+    logvar: Tensor
+
+    def sample(self) -> Tensor:
+        """One draw from the posterior, differentiable in its parameters  [B, D]"""
+        return self.mean + torch.randn_like(self.mean) * (0.5 * self.logvar).exp()
+
+
+def pad_to_stride(spectrogram: Tensor) -> Tensor:
+    """Fill both last axes with zeros up to the next multiple of 32, at the high and late ends."""
+    bins, frames = spectrogram.shape[-2:]
+    return functional.pad(spectrogram, (0, -frames % STRIDE, 0, -bins % STRIDE))
+
+
+def layer(convolution: nn.Module, width: int) -> nn.Sequential:
+    """A convolution that changes the resolution, its normalisation and its activation."""
+    return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.SiLU())
+
+
+def down(inputs: int, outputs: int) -> nn.Module:
+    """[B, inputs, F, T] -> [B, outputs, F / 2, T / 2]"""
+    return nn.Conv2d(inputs, outputs, kernel_size=3, stride=2, padding=1)
+
+
+def up(inputs: int, outputs: int) -> nn.Module:
+    """[B, inputs, F, T] -> [B, outputs, 2 F, 2 T]"""
+    return nn.ConvTranspose2d(inputs, outputs, kernel_size=3, stride=2, padding=1, output_padding=1)
+
+
+class Encoder(nn.Module):
+    """[B, 2, F, T] with F and T multiples of 32 -> ``Posterior`` of [B, D]."""
+
+    def __init__(self, *, bins: int, frames: int, latent_dim: int, dropout: float) -> None:
+        super().__init__()
+        widths = pairwise((CHANNELS, *WIDTHS))
+        self.layers = nn.Sequential(*(layer(down(a, b), b) for a, b in widths))
+        self.dropout = nn.Dropout(dropout)
+        self.latent = nn.Linear(WIDTHS[-1] * (bins // STRIDE) * (frames // STRIDE), 2 * latent_dim)
+
+    def forward(self, spectrogram: Tensor) -> Posterior:
+        features = self.layers(spectrogram)  # [B, C, F / 32, T / 32]
+        mean, logvar = self.latent(self.dropout(features.flatten(1))).float().chunk(2, dim=1)
+        return Posterior(mean, logvar.clamp(*LOGVAR))
+
+
+class Decoder(nn.Module):
+    """[B, D] -> [B, 2, F, T], channel 0 >= 0 (Softplus) and channel 1 in [-1, 1] (Tanh)."""
+
+    def __init__(self, *, bins: int, frames: int, latent_dim: int, dropout: float) -> None:
+        super().__init__()
+        widths = WIDTHS[::-1]
+        self.shape = (widths[0], bins // STRIDE, frames // STRIDE)
+        self.latent = nn.Linear(latent_dim, widths[0] * self.shape[1] * self.shape[2])
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.Sequential(*(layer(up(a, b), b) for a, b in pairwise(widths)))
+        self.magnitude = up(widths[-1], 1)
+        self.frequency = up(widths[-1], 1)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        features = self.dropout(self.latent(latent)).unflatten(1, self.shape)  # [B, C, F / 32, T / 32]
+        features = self.layers(features.contiguous(memory_format=torch.channels_last))  # [B, 64, F / 2, T / 2]
+        # in float32: bf16 steps of 2^-8 would be audible in both channels
+        magnitude = functional.softplus(self.magnitude(features).float())  # [B, 1, F, T]
+        frequency = torch.tanh(self.frequency(features).float())  # [B, 1, F, T]
+        return torch.cat([magnitude, frequency], dim=1)
+
+
+class VAE(nn.Module):
+    """Variational autoencoder of two-channel spectrograms. Kingma and Welling (2014).
+
+    Args:
+        bins: F, frequency bins of the spectrograms (any; padded to a multiple of 32 inside)
+        frames: T, time frames (likewise)
+        latent_dim: D, at least 1
+        dropout: share of features dropped on both sides of the latents in training, in [0, 1)
+    """
+
+    def __init__(self, *, bins: int, frames: int, latent_dim: int = 128, dropout: float = 0.0) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim must be at least 1: found {latent_dim}")
+        self.size, self.latent_dim = (bins, frames), latent_dim
+        self.padded = (bins + -bins % STRIDE, frames + -frames % STRIDE)
+        shape = {"bins": self.padded[0], "frames": self.padded[1], "latent_dim": latent_dim, "dropout": dropout}
+        self.encoder = Encoder(**shape)
+        self.decoder = Decoder(**shape)
+        # convolutions run up to twice as fast with the channels innermost
+        self.to(memory_format=torch.channels_last)
+
+    def encode(self, spectrogram: Tensor) -> Posterior:
+        """[B, 2, F, T], padded or not -> posterior over the latents [B, D].
+
+        Raises:
+            ValueError: the size is neither the model's nor its padded size
+        """
+        if tuple(spectrogram.shape[1:]) not in {(CHANNELS, *self.size), (CHANNELS, *self.padded)}:
+            raise ValueError(f"expected [B, 2, {self.size[0]}, {self.size[1]}], found {list(spectrogram.shape)}")
+        return self.encoder(pad_to_stride(spectrogram).contiguous(memory_format=torch.channels_last))
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Latents [B, D] -> spectrograms [B, 2, F, T], padding cropped."""
+        return self.decoder(latent)[..., : self.size[0], : self.size[1]]
+
+    def forward(self, spectrogram: Tensor) -> tuple[Tensor, Posterior]:
+        """Reconstruct [B, 2, F, T] through a draw from the posterior (its mean in evaluation)."""
+        posterior = self.encode(spectrogram)
+        latent = posterior.sample() if self.training else posterior.mean
+        bins, frames = spectrogram.shape[-2:]
+        return self.decoder(latent)[..., :bins, :frames], posterior

@@ -1,0 +1,123 @@
+"""One run from its settings: data, model, trainer; fit, test, and what to do next."""
+
+import logging
+import warnings
+from datetime import timedelta
+from pathlib import Path
+
+import lightning
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from vae2ch import hardware
+from vae2ch.callbacks import Listening, Progress, Verdict
+from vae2ch.data import SoundDataModule
+from vae2ch.data.collection import write_csv
+from vae2ch.refusal import Refusal
+from vae2ch.training import VAEModule
+
+
+def quieten() -> None:
+    """Leave out what Lightning says about things that are as they should be."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*Experiment logs directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*The number of training batches .* is smaller than the logging.*")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+
+
+def callbacks(settings: dict, folder: Path) -> list[lightning.Callback]:
+    """What watches the run."""
+    kept = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
+    return [
+        Progress(),
+        LearningRateMonitor(logging_interval="step"),
+        EarlyStopping("val/loss", patience=settings["training"]["patience"], check_finite=False),
+        ModelCheckpoint(filename="best", monitor="val/loss", **kept),
+        ModelCheckpoint(filename="last", **kept),
+        Listening(folder, settings["media"]["sounds"], settings["seed"]),
+        Verdict(settings),
+    ]
+
+
+def build_trainer(settings: dict, folder: Path) -> lightning.Trainer:
+    """The Trainer of a run that lives in ``folder``.
+
+    Raises:
+        Refusal: the device or the precision asked for is not to be had
+    """
+    options = dict(settings["trainer"])
+    options["accelerator"] = hardware.accelerator(options["accelerator"])
+    options["precision"] = hardware.precision(options["precision"], options["accelerator"])
+    minutes = settings["minutes"]
+    try:
+        return lightning.Trainer(
+            **options,
+            max_time=None if minutes is None else timedelta(minutes=minutes),
+            logger=[
+                TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
+                CSVLogger(folder, name="", version=""),
+            ],
+            callbacks=callbacks(settings, folder),
+            use_distributed_sampler=False,  # ours shards by itself
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+            enable_model_summary=False,
+        )
+    except (lightning.fabric.utilities.exceptions.MisconfigurationException, ValueError, RuntimeError) as error:
+        raise Refusal(f"trainer: {error}") from None
+
+
+def welcome(settings: dict, module: VAEModule, trainer: lightning.Trainer) -> str:
+    """What is about to be trained, on what, for how long."""
+    parameters = sum(weight.numel() for weight in module.parameters()) / 1e6
+    limit = "" if settings["minutes"] is None else f" or {settings['minutes']:g} minutes"
+    bins, frames = module.representation.size
+    return (
+        f"Model: {parameters:.1f} million parameters, 2 x {bins} x {frames} -> {module.vae.latent_dim} latents; "
+        f"{trainer.accelerator.name() if hasattr(trainer.accelerator, 'name') else 'device'}, {trainer.precision}; "
+        f"at most {settings['trainer']['max_epochs']} epochs{limit}"
+    )
+
+
+def farewell(folder: Path, scores: dict[str, float]) -> str:
+    """The test's result, and how to see and hear the run."""
+    listed = "\n".join(f"  {name.removeprefix('test/'):24s}{value:8.3f}" for name, value in scores.items())
+    return "\n".join(
+        [
+            "On the test sounds, which the model has never heard:",
+            listed,
+            f"Listen    {folder / 'report.html'}   (WAV files in {folder / 'audio'})",
+            f"Look      tensorboard --logdir {folder.parent}",
+            f"Play      python -m vae2ch reconstruct {folder} SOUNDS --out DIR",
+        ]
+    )
+
+
+def run(settings: dict, folder: Path) -> float:
+    """Train, test, and leave everything in ``folder``; returns the best validation loss.
+
+    Raises:
+        Refusal: the settings or the sounds can't be used
+    """
+    quieten()
+    lightning.seed_everything(settings["seed"], verbose=False)
+    data = SoundDataModule(
+        data=settings["data"],
+        augment=settings["augment"],
+        representation=settings["representation"],
+        seed=settings["seed"],
+    )
+    data.setup()
+    print(data.table())
+    write_csv(data.collection, data.representation.sample_rate, folder / "sounds.csv")
+    parts = {name: settings[name] for name in ("model", "representation", "training", "seed")}
+    module = VAEModule(**parts)
+    trainer = build_trainer(settings, folder)
+    print(welcome(settings, module, trainer), flush=True)
+    trainer.fit(module, datamodule=data)
+    best = folder / "checkpoints" / "best.ckpt"
+    scores = trainer.test(module, datamodule=data, ckpt_path=best, verbose=False)[0]
+    print(farewell(folder, scores))
+    return float(trainer.checkpoint_callback.best_model_score)

@@ -1,0 +1,137 @@
+"""The LightningModule: losses, steps, optimizer and schedule of the VAE."""
+
+import math
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Timer
+from torch import Tensor
+
+from vae2ch import losses
+from vae2ch.data import Batch
+from vae2ch.metrics import active_units
+from vae2ch.model import VAE, Posterior
+from vae2ch.refusal import Refusal
+from vae2ch.representation import Representation
+
+FORMAT = 1  # of the checkpoint: raised when an older one can no longer be read
+
+
+def budget_spent(trainer: lightning.Trainer) -> float:
+    """Share of the run that is over, by steps or by the clock, whichever is further; in [0, 1]."""
+    spent = trainer.global_step / trainer.estimated_stepping_batches
+    for timer in (callback for callback in trainer.callbacks if isinstance(callback, Timer)):
+        elapsed, remaining = timer.time_elapsed(), timer.time_remaining()
+        spent = max(spent, elapsed / (elapsed + remaining)) if remaining is not None else spent
+    return min(1.0, spent)
+
+
+class VAEModule(lightning.LightningModule):
+    """Trains a VAE on batches of spectrograms.
+
+    The loss is ``magnitude + frequency_weight * frequency + kl_weight * KL``: the first two are
+    means over the unpadded bins and frames; the KL is summed over latents, averaged over the batch.
+
+    Args:
+        model: the ``model`` group of the configuration, as a plain dict
+        representation: the ``representation`` group
+        training: the ``training`` group
+        seed: of the weights and of every step's noise
+    """
+
+    def __init__(self, *, model: dict, representation: dict, training: dict, seed: int) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        self.representation = Representation(**representation)
+        self.vae = VAE(**self.representation.size._asdict(), **model)
+        self.settings, self.seed = training, seed
+        self.validation_means: list[Tensor] = []
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        """Mark the checkpoint as ours, so that loading another kind of file can be refused by name."""
+        checkpoint["vae2ch"] = FORMAT
+
+    # -- loss ---------------------------------------------------------------------------------
+
+    def kl_weight(self) -> float:
+        """Grows linearly over the first steps, so that the latents carry something before they pay."""
+        ramp = self.global_step / max(1, self.settings["kl_warmup_steps"])
+        return self.settings["kl_weight"] * min(1.0, ramp)
+
+    def terms(self, predicted: Tensor, target: Tensor, posterior: Posterior) -> dict[str, Tensor]:
+        """The loss and its parts; whatever was padded is left out.
+
+        Args:
+            predicted, target: spectrograms  [B, 2, F, T], padded or not
+            posterior: of the latents
+        """
+        bins, frames = self.representation.size
+        predicted, target = predicted[..., :bins, :frames], target[..., :bins, :frames]
+        magnitude = losses.magnitude_error(predicted[:, 0], target[:, 0])
+        frequency = losses.frequency_error(predicted[:, 1], target[:, 1], magnitude=target[:, 0])
+        kl = losses.kl_divergence(*posterior)  # [D]
+        cost = self.kl_weight() * losses.free_bits(kl, self.settings["free_bits"])
+        loss = magnitude + self.settings["frequency_weight"] * frequency + cost
+        return {"loss": loss, "magnitude": magnitude, "frequency": frequency, "kl": kl.sum()}
+
+    def step(self, batch: Batch, stage: str) -> tuple[Tensor, Posterior]:
+        """Reconstruct a batch, log the terms under ``stage``, return the loss."""
+        predicted, posterior = self.vae(batch.spectrogram)
+        terms = self.terms(predicted, batch.spectrogram, posterior)
+        named = {f"{stage}/{name}": term for name, term in terms.items()}
+        self.log_dict(named, batch_size=len(batch.wave), on_epoch=stage != "train", on_step=stage == "train")
+        if not torch.isfinite(terms["loss"]):
+            broken = ", ".join(name for name, term in terms.items() if not torch.isfinite(term))
+            raise Refusal(
+                f"{stage} step {self.global_step}: {broken} is not finite; the checkpoints are from before it. "
+                f"Lower training.learning_rate ({self.settings['learning_rate']}) or use trainer.precision=32-true"
+            )
+        return terms["loss"], posterior
+
+    # -- hooks --------------------------------------------------------------------------------
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Draw the step's noise from (seed, step), so that it does not depend on what ran before."""
+        state = np.random.SeedSequence([self.seed, self.global_step]).generate_state(1, np.uint64)
+        torch.manual_seed(int(state[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of a batch."""
+        loss, _ = self.step(batch, "train")
+        self.log("train/kl_weight", self.kl_weight())
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss of a held-out batch, through the posterior's mean."""
+        _, posterior = self.step(batch, "val")
+        self.validation_means.append(posterior.mean)
+
+    def on_validation_epoch_end(self) -> None:
+        """How many latents tell the held-out sounds apart."""
+        means = torch.cat(self.validation_means)
+        self.validation_means.clear()
+        self.log("val/active_units", active_units(means).float())
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss of a held-out batch."""
+        self.step(batch, "test")
+
+    # -- optimizer ----------------------------------------------------------------------------
+
+    def schedule(self, step: int) -> float:
+        """Learning rate factor: linear warm-up, then half a cosine over the run's budget."""
+        warm = min(1.0, (step + 1) / max(1, self.settings["warmup_steps"]))
+        return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * budget_spent(self.trainer))))
+
+    def configure_optimizers(self) -> dict:
+        """AdamW (Loshchilov and Hutter 2019); no decay on biases and normalisation."""
+        matrices = [weight for weight in self.parameters() if weight.ndim > 1]
+        vectors = [weight for weight in self.parameters() if weight.ndim <= 1]
+        groups = [
+            {"params": matrices, "weight_decay": self.settings["weight_decay"]},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.settings["learning_rate"], betas=(0.9, 0.99), fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
