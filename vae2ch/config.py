@@ -81,7 +81,7 @@ class Trainer:
     accelerator: str = limited(choices=("auto", "cpu", "gpu", "mps"))
     devices: Any = MISSING
     strategy: str = limited(choices=("auto", "ddp"))
-    precision: str = limited(choices=("auto", "32-true", "bf16-mixed", "16-mixed"))
+    precision: str = limited(choices=("auto", "32-true", "bf16-mixed"))
     max_epochs: int = limited(low=1)
     gradient_clip_val: float = limited(low=0.0)
     limit_train_batches: Any = None

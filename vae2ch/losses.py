@@ -10,8 +10,12 @@ from torch import Tensor
 
 
 def magnitude_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference of two log magnitudes [B, F, T]; scalar, 1 is 17 dB (far above the floor)."""
-    return (predicted - target).abs().mean()
+    """Mean squared difference of two log magnitudes [B, F, T]; scalar, 1 is (17 dB)^2 far above the floor.
+
+    Squared, not absolute: most of a spectrogram is near silence, and the median of what a bin may
+    hold is then silence as well, which is what an absolute error teaches.
+    """
+    return (predicted - target).square().mean()
 
 
 def frequency_error(predicted: Tensor, target: Tensor, magnitude: Tensor) -> Tensor:

@@ -42,12 +42,12 @@ def layer(convolution: nn.Module, width: int) -> nn.Sequential:
 
 def down(inputs: int, outputs: int) -> nn.Module:
     """[B, inputs, F, T] -> [B, outputs, F / 2, T / 2]"""
-    return nn.Conv2d(inputs, outputs, kernel_size=3, stride=2, padding=1)
+    return nn.Conv2d(inputs, outputs, kernel_size=2, stride=2)
 
 
 def up(inputs: int, outputs: int) -> nn.Module:
     """[B, inputs, F, T] -> [B, outputs, 2 F, 2 T]"""
-    return nn.ConvTranspose2d(inputs, outputs, kernel_size=3, stride=2, padding=1, output_padding=1)
+    return nn.ConvTranspose2d(inputs, outputs, kernel_size=2, stride=2)
 
 
 class Encoder(nn.Module):

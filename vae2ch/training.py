@@ -46,7 +46,8 @@ class VAEModule(lightning.LightningModule):
         self.representation = Representation(**representation)
         self.vae = VAE(**self.representation.size._asdict(), **model)
         self.settings, self.seed = training, seed
-        self.validation_means: list[Tensor] = []
+        self.held_out: list[Posterior] = []  # of the validation sounds, until the epoch's end
+        self.kl_per_latent = torch.zeros(self.vae.latent_dim)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Mark the checkpoint as ours, so that loading another kind of file can be refused by name."""
@@ -96,6 +97,17 @@ class VAEModule(lightning.LightningModule):
         state = np.random.SeedSequence([self.seed, self.global_step]).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the norm of all gradients together, and log it."""
+        # Lightning's own refuses fused optimizers, for the sake of fp16's scaler, which is not used here
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val or math.inf)
+        self.log("train/gradient_norm", norm)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
         loss, _ = self.step(batch, "train")
@@ -105,13 +117,14 @@ class VAEModule(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss of a held-out batch, through the posterior's mean."""
         _, posterior = self.step(batch, "val")
-        self.validation_means.append(posterior.mean)
+        self.held_out.append(posterior)
 
     def on_validation_epoch_end(self) -> None:
         """How many latents tell the held-out sounds apart."""
-        means = torch.cat(self.validation_means)
-        self.validation_means.clear()
-        self.log("val/active_units", active_units(means).float())
+        posterior = Posterior(*(torch.cat(parts) for parts in zip(*self.held_out, strict=True)))
+        self.held_out.clear()
+        self.kl_per_latent = losses.kl_divergence(*posterior)
+        self.log("val/active_units", active_units(posterior.mean).float())
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss of a held-out batch."""

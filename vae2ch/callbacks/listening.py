@@ -55,7 +55,7 @@ class Listening(lightning.Callback):
         return {name: version[: int(item.samples)].cpu() for name, version in versions.items()}
 
     def on_validation_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
-        """Log audio and pictures of the validation sounds, and a sound from the prior."""
+        """Log audio and pictures of the validation sounds, a sound from the prior, the KL of each latent."""
         board = writer(trainer)
         if board is None or trainer.sanity_checking or not trainer.is_global_zero:
             return
@@ -66,6 +66,7 @@ class Listening(lightning.Callback):
                 board.add_audio(f"{label}/{name}", wave.clamp(-1, 1)[None], step, rate)
             columns = {name: self.picture(module, versions[name]) for name in ("original", "reconstruction")}
             board.add_figure(label, pictures.compare(columns, module.representation, label), step)
+        board.add_histogram("val/kl_per_latent", module.kl_per_latent, step)
         drawn = inference.sample(module, 1, self.seed)[0].cpu()
         board.add_audio("prior/sample", drawn.clamp(-1, 1)[None], step, rate)
 
@@ -82,6 +83,7 @@ class Listening(lightning.Callback):
         if board is None or not trainer.is_global_zero:
             return
         data = trainer.datamodule
+        module.eval()  # after a fit Lightning leaves it as it trained
         means, rows = [], []
         for split in ("train", "validation"):
             for batch in data.loader(data.datasets[split]):

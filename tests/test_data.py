@@ -1,0 +1,209 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from vae2ch import audio
+from vae2ch.audio import Sound
+from vae2ch.data import SoundDataModule, collection
+from vae2ch.data.dataset import Draw, EpochSampler, SoundDataset, Variations, cut
+from vae2ch.refusal import Refusal
+
+REPRESENTATION = {"sample_rate": 16000, "n_fft": 254, "hop": 64, "frames": 30, "gain": 1e4}
+AUGMENT = {"shift": 0.05, "gain_db": 6.0, "polarity": True}
+DATA = {
+    "source": "folder",
+    "validation": 0.1,
+    "test": 0.1,
+    "limit": None,
+    "batch_size": 4,
+    "epoch_segments": 20,
+    "workers": 0,
+}
+
+
+def sounds(count, copies=0):
+    found = [Sound(None, f"{n}.wav", np.full(3000, n + 1.0, np.float32), f"digest {n}") for n in range(count)]
+    return found + [Sound(None, f"copy {n}.wav", found[n].wave, found[n].digest) for n in range(copies)]
+
+
+def datamodule(root, **changes):
+    return SoundDataModule(
+        data={**DATA, "root": str(root), **changes}, augment=AUGMENT, representation=REPRESENTATION, seed=0
+    )
+
+
+def noise(samples, silent=()):
+    wave = np.random.default_rng(0).normal(0, 0.1, samples).astype(np.float32)
+    for start, stop in silent:
+        wave[start:stop] = 0
+    return wave
+
+
+@pytest.mark.parametrize("count", [3, 5, 20, 101])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_splits_never_share_a_recording(count, seed):
+    splits = collection.split_by_source(sounds(count, copies=count), validation=0.1, test=0.1, seed=seed)
+    digests = [{sound.digest for sound in split} for split in splits.values()]
+    assert sum(map(len, digests)) == len(set.union(*digests)) == count
+    assert sum(map(len, splits.values())) == 2 * count
+    assert all(splits.values())
+    assert len(digests[1]) == len(digests[2]) == max(1, round(0.1 * count))
+
+
+def test_splits_depend_on_seed_and_content_alone():
+    def names(found, seed):
+        splits = collection.split_by_source(found, validation=0.2, test=0.2, seed=seed)
+        return {name: {sound.digest for sound in split} for name, split in splits.items()}
+
+    assert names(sounds(30), 0) == names(sounds(30)[::-1], 0)
+    assert names(sounds(30), 0) != names(sounds(30), 1)
+
+
+def test_too_few_recordings():
+    with pytest.raises(Refusal, match=r"found 2 different"):
+        collection.split_by_source(sounds(2, copies=2), validation=0.1, test=0.1, seed=0)
+    with pytest.raises(Refusal, match="lower them"):
+        collection.split_by_source(sounds(5), validation=0.6, test=0.6, seed=0)
+
+
+def test_cut_covers_sound_and_skips_silence():
+    assert cut(noise(500), 1000) == [0]
+    assert cut(noise(1000), 1000) == [0]
+    assert cut(noise(2500), 1000) == [0, 1000, 1500]  # the last is flush with the end
+    assert cut(noise(2040), 1000) == [0, 1000]  # a rest of 4 % is left out
+    starts = cut(noise(20480, silent=[(0, 5120), (7680, 15360)]), 1024)
+    assert starts[0] == 5120
+    covered = np.zeros(20480, bool)
+    for start in starts:
+        covered[start : start + 1024] = True
+    assert covered[5120:7680].all()
+    assert covered[15360:].all()
+    assert not covered[:5120].any()
+    assert not covered[9000:15000].any()
+
+
+def test_short_sounds_are_padded_with_silence():
+    wave = noise(700)
+    item = SoundDataset([Sound(None, "a", wave, "d")], 1000)[0]
+    assert item.wave.shape == (1000,)
+    assert item.samples == 700
+    assert np.array_equal(item.wave[:700], wave)
+    assert item.wave[700:].eq(0).all()
+
+
+def test_a_shift_reads_what_came_before():
+    wave = noise(2000)
+    dataset = SoundDataset([Sound(None, "a", wave, "d")], 1000)
+    assert np.array_equal(dataset.excerpt(1, 100).wave, wave[900:1900])
+    early = dataset.excerpt(0, 100)
+    assert early.wave[:100].eq(0).all()
+    assert np.array_equal(early.wave[100:], wave[:900])
+
+
+def test_variations_are_counted_and_bounded():
+    dataset = SoundDataset([Sound(None, "a", noise(1000), "d")], 1000)
+    varied = Variations(dataset, shift=0.01, gain_db=6.0, polarity=True, seed=3, sample_rate=16000)
+    drawn = [varied[Draw(0, position, 0)].wave for position in range(50)]
+    assert torch.equal(drawn[7], varied[Draw(0, 7, 0)].wave)
+    assert not torch.equal(drawn[7], varied[Draw(1, 7, 0)].wave)
+    peaks = torch.stack([wave.abs().max() for wave in drawn]) / dataset[0].wave.abs().max()
+    assert peaks.min() >= 0.5
+    assert peaks.max() <= 2.0
+    assert peaks.max() / peaks.min() > 1.5
+    signs = {int(torch.sign((wave[160:] * dataset[0].wave[: 1000 - 160]).sum())) for wave in drawn}
+    assert signs
+    shifts = {int((wave != 0).nonzero()[0]) for wave in drawn}
+    assert max(shifts) <= 160
+    assert len(shifts) > 20
+
+
+def test_gain_never_passes_full_scale():
+    dataset = SoundDataset([Sound(None, "a", 9 * noise(1000), "d")], 1000)
+    varied = Variations(dataset, shift=0.0, gain_db=40.0, polarity=False, seed=0, sample_rate=16000)
+    loudest = max(1.0, float(dataset[0].wave.abs().max()))
+    assert max(float(varied[Draw(0, n, 0)].wave.abs().max()) for n in range(50)) <= loudest + 1e-6
+
+
+def test_sampler_counts_passes_and_shares():
+    sampler = EpochSampler(7, least=20, seed=0)
+    first = list(sampler)
+    assert len(first) == len(sampler) == 21
+    assert sorted(draw.index for draw in first) == sorted(list(range(7)) * 3)
+    assert [draw.position for draw in first] == list(range(21))
+    assert first == list(sampler)
+    sampler.set_epoch(1)
+    assert [draw.index for draw in first] != [draw.index for draw in sampler]
+    halves = [list(EpochSampler(7, least=20, seed=0, rank=rank, ranks=2)) for rank in (0, 1)]
+    assert len(halves[0]) == len(halves[1]) == 10
+    assert sorted(halves[0] + halves[1], key=lambda draw: draw.position) == first[:20]
+
+
+def test_batches_are_padded_spectrograms(folder):
+    data = datamodule(folder)
+    data.setup()
+    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert batch.spectrogram.shape == (4, 2, 128, 32)
+    assert batch.spectrogram[..., 30:].eq(0).all()
+    assert torch.equal(batch.spectrogram[..., :30], data.representation(batch.wave))
+
+
+def test_reads_the_users_folder(folder):
+    data = datamodule(folder)
+    data.setup()
+    table = data.table()
+    assert "9 files" in table
+    assert "3 files" in table
+    for name in ("empty.wav", "text.flac", "silent.wav"):
+        assert name in table
+    assert "heavy suits 9 files" in table
+    names = {split: {sound.name for sound in found} for split, found in data.collection.splits.items()}
+    twins = {"copy.wav", "sub folder/breath 074.wav"}
+    assert [found & twins for found in names.values() if found & twins] == [twins]
+
+
+def test_a_second_reading_deals_the_same(folder):
+    pairs = [datamodule(folder) for _ in range(2)]
+    drawn = []
+    for data in pairs:
+        data.setup()
+        drawn.append(next(iter(data.train_dataloader())).wave)
+    assert torch.equal(*drawn)
+
+
+def write_nsynth(root, count=3):
+    for number, name in enumerate(collection.NSYNTH.values()):
+        names = [f"guitar_{number}-{n}" for n in range(count)]
+        (root / name).mkdir(parents=True)
+        (root / name / "examples.json").write_text(json.dumps({note: {"pitch": 60} for note in names}))
+        for n, note in enumerate(names):
+            audio.write(root / name / "audio" / f"{note}.wav", noise(4000) * (1 + n), 16000)
+
+
+def test_nsynth_keeps_its_own_splits(tmp_path):
+    write_nsynth(tmp_path)
+    (tmp_path / "nsynth-train" / "audio" / "guitar_0-1.wav").unlink()
+    data = datamodule(tmp_path, source="nsynth")
+    data.setup()
+    names = {split: [sound.name for sound in found] for split, found in data.collection.splits.items()}
+    assert names["train"] == [f"nsynth-train/audio/guitar_0-{n}.wav" for n in (0, 2)]
+    assert names["validation"] == [f"nsynth-valid/audio/guitar_1-{n}.wav" for n in range(3)]
+    assert "no such file" in data.collection.refused["nsynth-train/audio/guitar_0-1.wav"]
+    limited = datamodule(tmp_path, source="nsynth", limit=1)
+    limited.setup()
+    assert [len(found) for found in limited.collection.splits.values()] == [1, 1, 1]
+
+
+def test_nsynth_says_what_is_missing(tmp_path):
+    write_nsynth(tmp_path)
+    (tmp_path / "nsynth-valid" / "examples.json").write_text("{")
+    with pytest.raises(Refusal, match=r"nsynth-valid/examples\.json"):
+        datamodule(tmp_path, source="nsynth").setup()
+
+
+def test_long_lists_are_shortened(tmp_path):
+    refused = {f"{n}.wav": "empty" for n in range(100)}
+    found = collection.Collection(tmp_path, {name: [] for name in collection.SPLITS}, refused)
+    text = collection.table(found, 16000, 1000, dict.fromkeys(collection.SPLITS, 0))
+    assert "and 80 more" in text

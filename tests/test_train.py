@@ -1,0 +1,156 @@
+import csv
+import math
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.conftest import QUICK, ROOT, python, refused
+from vae2ch.inference import load
+
+TRAIN = ROOT / "train.py"
+
+
+def events(run):
+    found = EventAccumulator(str(run), size_guidance={"scalars": 0, "audio": 0, "images": 0})
+    found.Reload()
+    return found
+
+
+def test_a_run_is_complete(trained):
+    run, done = trained
+    files = ".hydra/overrides.yaml checkpoints/best.ckpt checkpoints/last.ckpt metrics.csv report.html sounds.csv"
+    for name in files.split():
+        assert (run / name).is_file(), name
+    kinds = {path.stem.rsplit("-", 1)[-1] for path in (run / "audio").glob("*.wav")}
+    assert {"original", "ceiling", "reconstruction"} <= kinds
+    assert "9 files" in done.stdout
+    assert "empty (0 bytes)" in done.stdout
+    assert str(run.name) in done.stdout
+    assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr
+
+
+def test_the_ceiling_on_disk_is_the_original(trained):
+    from vae2ch import audio
+    from vae2ch.metrics import snr
+
+    run, _ = trained
+    originals = list((run / "audio").glob("*-original.wav"))
+    assert originals
+    for path in originals:
+        pair = [
+            torch.from_numpy(audio.decode(path.with_name(path.name.replace("original", kind)))[0])
+            for kind in ("original", "ceiling")
+        ]
+        assert snr(*pair) > 90
+
+
+def test_tensorboard_has_terms_sounds_pictures_and_hparams(trained):
+    run, _ = trained
+    found = events(run)
+    scalars = set(found.Tags()["scalars"])
+    wanted = {f"{stage}/{term}" for stage in ("train", "val") for term in ("loss", "magnitude", "frequency", "kl")}
+    assert wanted <= scalars
+    assert {"val/active_units", "train/kl_weight", "lr-AdamW/pg1"} <= scalars
+    assert any(name.startswith("test/") for name in scalars)
+    assert "val/kl_per_latent" in found.Tags()["histograms"]
+    audio = found.Tags()["audio"]
+    assert {name.rsplit("/", 1)[-1] for name in audio} == {"original", "ceiling", "reconstruction", "sample"}
+    assert len(found.Audio(audio[0])) == 2  # once each validation
+    assert found.Tags()["images"]
+    assert (run / "projector_config.pbtxt").is_file()
+    assert found.SummaryMetadata("_hparams_/session_start_info").plugin_data.plugin_name == "hparams"
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert any(row["val/loss"] for row in rows)
+
+
+def test_the_checkpoint_holds_plain_data_alone(trained):
+    run, _ = trained
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+
+    def plain(value):
+        if isinstance(value, dict):
+            return all(plain(part) for part in value.values())
+        return isinstance(value, (int, float, str, bool, list, type(None)))
+
+    assert plain(checkpoint["hyper_parameters"])
+    assert {"model", "representation", "training", "seed"} <= set(checkpoint["hyper_parameters"])
+
+
+def test_equal_seeds_equal_weights(trained, folder, tmp_path):
+    run, _ = trained
+    done = python(TRAIN, "data=folder", f'data.root="{folder}"', "name=again", *QUICK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    again = tmp_path / "outputs" / "again"
+    pair = [load(place).state_dict() for place in (run, again)]
+    for name, value in pair[0].items():
+        assert torch.equal(value, pair[1][name]), name
+
+
+def test_a_sweep_makes_a_complete_run_of_each_pair(folder, tmp_path):
+    done = python(
+        TRAIN, "-m", "latent_dim=3,5", "preset=light", "data=folder", f'data.root="{folder}"', *QUICK, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (sweep,) = (tmp_path / "outputs" / "multirun").iterdir()
+    runs = sorted(path for path in sweep.iterdir() if path.is_dir())
+    assert [run.name for run in runs] == ["0", "1"]
+    for run, latent_dim in zip(runs, (3, 5), strict=True):
+        assert load(run).vae.latent_dim == latent_dim
+        assert (run / "report.html").is_file()
+        scores = [tag for tag in events(run).Tags()["scalars"] if tag.startswith("test/")]
+        assert scores
+        assert all(math.isfinite(events(run).Scalars(tag)[-1].value) for tag in scores if tag != "test/snr")
+
+
+def test_a_sweep_goes_on_after_a_refused_run(folder, tmp_path):
+    done = python(TRAIN, "-m", "latent_dim=0,3", "data=folder", f'data.root="{folder}"', *QUICK, cwd=tmp_path)
+    assert done.returncode in (1, 2)
+    assert "latent_dim=0 is out of range" in done.stderr
+    assert "Traceback" not in done.stderr
+    (sweep,) = (tmp_path / "outputs" / "multirun").iterdir()
+    assert [path.name for path in sorted(sweep.iterdir()) if path.is_dir()] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["latent_dimm=3"], ["latent_dimm", "did you mean latent_dim?"]),
+        (["trainer.max_epoch=3"], ["trainer.max_epoch", "did you mean trainer.max_epochs?"]),
+        (["preset=hevy"], ["preset=hevy", "did you mean heavy?"]),
+        (["experiment=nothing"], ["experiment=nothing", "overfit_batch"]),
+        (["latent_dim=many"], ["latent_dim=many", "Integer"]),
+        (["latent_dim=0"], ["latent_dim=0", "1 to 65536"]),
+        (["latent_dim"], ["latent_dim", "key=value"]),
+        (["data=folder"], ["data.root=DIR"]),
+        (["data=folder", "data.root=nowhere"], ["nowhere does not exist"]),
+        (["data=folder", "data.root=."], ["no sound file in ."]),
+        (["--nonsense"], ["--nonsense"]),
+        (["name=../../up"], ["name=../../up"]),
+        (["-m", "latent_dim=1,2", "trainer.devices=2"], ["trainer.devices=1"]),
+    ],
+)
+def test_refusals(arguments, words, tmp_path):
+    refused(python(TRAIN, *arguments, cwd=tmp_path), *words)
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "multirun.yaml"]
+    assert left == []
+
+
+def test_refuses_a_folder_where_nothing_decodes(tmp_path):
+    for name in ("a.wav", "b.flac"):
+        (tmp_path / name).write_text("no sound")
+    refused(python(TRAIN, "data=folder", "data.root=.", cwd=tmp_path), "none of the 2", "a.wav: ", "b.flac: ")
+
+
+def test_refuses_an_output_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "outputs").write_text("a file in its place")
+    refused(python(TRAIN, "data=folder", "data.root=.", cwd=tmp_path), "cannot write to", "outputs")
+
+
+def test_help_lists_the_groups(tmp_path):
+    done = python(TRAIN, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for word in ("preset: heavy, light, medium", "latent_dim: 128", "representation: 16k"):
+        assert word in done.stdout

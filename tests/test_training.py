@@ -1,0 +1,88 @@
+import math
+
+import pytest
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from vae2ch import losses
+from vae2ch.data import Batch
+from vae2ch.model import Posterior, pad_to_stride
+from vae2ch.refusal import Refusal
+from vae2ch.training import VAEModule
+
+REPRESENTATION = {"sample_rate": 16000, "n_fft": 126, "hop": 32, "frames": 30, "gain": 1e4}
+TRAINING = {
+    "learning_rate": 1e-3,
+    "weight_decay": 0.1,
+    "warmup_steps": 10,
+    "frequency_weight": 0.5,
+    "kl_weight": 0.01,
+    "kl_warmup_steps": 0,
+    "free_bits": 0.0,
+    "patience": 5,
+}
+
+
+def module(**changes):
+    model = {"latent_dim": 4, "dropout": 0.0}
+    return VAEModule(model=model, representation=REPRESENTATION, training={**TRAINING, **changes}, seed=0)
+
+
+def test_the_loss_is_the_sum_that_is_stated():
+    predicted, target = torch.rand(3, 2, 64, 30), torch.rand(3, 2, 64, 30)
+    posterior = Posterior(torch.randn(3, 4), torch.randn(3, 4))
+    terms = module().terms(predicted, target, posterior)
+    kl = kl_divergence(Normal(posterior.mean, (0.5 * posterior.logvar).exp()), Normal(0, 1)).sum(dim=1).mean()
+    angle = 1 - torch.cos(math.pi * (predicted[:, 1] - target[:, 1]))
+    frequency = (target[:, 0] * angle).sum() / target[:, 0].sum()
+    magnitude = losses.magnitude_error(predicted[:, 0], target[:, 0])
+    assert torch.isclose(terms["loss"], magnitude + 0.5 * frequency + 0.01 * kl, rtol=1e-4)
+    assert torch.isclose(terms["kl"], kl, rtol=1e-4)
+
+
+def test_padding_changes_no_term():
+    predicted, target = torch.rand(3, 2, 64, 30), torch.rand(3, 2, 64, 30)
+    posterior = Posterior(torch.randn(3, 4), torch.randn(3, 4))
+    plain = module().terms(predicted, target, posterior)
+    padded = module().terms(pad_to_stride(predicted) + pad_to_stride(0 * predicted), pad_to_stride(target), posterior)
+    wild = torch.nn.functional.pad(predicted, (0, 2), value=1e3)
+    assert plain == padded == module().terms(wild, pad_to_stride(target), posterior)
+
+
+def test_kl_weight_warms_up(monkeypatch):
+    warming = module(kl_warmup_steps=100)
+    weights = []
+    for step in (0, 50, 100, 1000):
+        monkeypatch.setattr(VAEModule, "global_step", step)
+        weights.append(warming.kl_weight())
+    assert weights == pytest.approx([0.0, 0.005, 0.01, 0.01])
+
+
+def test_a_step_that_is_not_finite_names_the_term(monkeypatch):
+    broken = module()
+    monkeypatch.setattr(VAEModule, "global_step", 7)
+    monkeypatch.setattr(broken, "log_dict", lambda *_, **__: None)
+    spectrogram = torch.rand(2, 2, 64, 30)
+    spectrogram[0, 0, 3, 3] = math.inf
+    batch = Batch(spectrogram, torch.zeros(2, 928), torch.tensor([928, 928]), torch.tensor([0, 1]))
+    with pytest.raises(Refusal, match=r"train step 7: .*magnitude.* not finite"):
+        broken.step(batch, "train")
+
+
+def test_decay_spares_biases_and_normalisation(monkeypatch):
+    optimizer = module().configure_optimizers()["optimizer"]
+    decayed, spared = optimizer.param_groups
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
+    assert all(weight.ndim > 1 for weight in decayed["params"])
+    assert all(weight.ndim == 1 for weight in spared["params"])
+    assert len(decayed["params"]) + len(spared["params"]) == len(list(module().parameters()))
+
+
+def test_the_seed_decides_the_steps_noise(monkeypatch):
+    drawn = []
+    for step in (5, 6, 5):
+        monkeypatch.setattr(VAEModule, "global_step", step)
+        module().on_train_batch_start(None, 0)
+        drawn.append(torch.randn(3))
+    assert torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], drawn[1])
