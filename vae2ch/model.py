@@ -82,7 +82,10 @@ class Decoder(nn.Module):
     def forward(self, latent: Tensor) -> Tensor:
         features = self.dropout(self.latent(latent)).unflatten(1, self.shape)  # [B, C, F / 32, T / 32]
         features = self.layers(features.contiguous(memory_format=torch.channels_last))  # [B, 64, F / 2, T / 2]
-        # in float32: bf16 steps of 2^-8 would be audible in both channels
+        return self.heads(features)
+
+    def heads(self, features: Tensor) -> Tensor:
+        """[B, 64, F / 2, T / 2] -> [B, 2, F, T], in float32: steps of bf16, 2^-8, would be heard."""
         magnitude = functional.softplus(self.magnitude(features).float())  # [B, 1, F, T]
         frequency = torch.tanh(self.frequency(features).float())  # [B, 1, F, T]
         return torch.cat([magnitude, frequency], dim=1)
