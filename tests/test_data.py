@@ -11,7 +11,7 @@ from vae2ch.data.dataset import Draw, EpochSampler, SoundDataset, Variations, cu
 from vae2ch.refusal import Refusal
 
 REPRESENTATION = {"sample_rate": 16000, "n_fft": 254, "hop": 64, "frames": 30, "gain": 1e4}
-AUGMENT = {"shift": 0.05, "gain_db": 6.0, "polarity": True}
+AUGMENT = {"speed": 0.06, "shift": 0.05, "gain_db": 6.0, "polarity": True}
 DATA = {
     "source": "folder",
     "validation": 0.1,
@@ -104,7 +104,7 @@ def test_a_shift_reads_what_came_before():
 
 def test_variations_are_counted_and_bounded():
     dataset = SoundDataset([Sound(None, "a", noise(1000), "d")], 1000)
-    varied = Variations(dataset, shift=0.01, gain_db=6.0, polarity=True, seed=3, sample_rate=16000)
+    varied = Variations(dataset, speed=0.0, shift=0.01, gain_db=6.0, polarity=True, seed=3, sample_rate=16000)
     drawn = [varied[Draw(0, position, 0)].wave for position in range(50)]
     assert torch.equal(drawn[7], varied[Draw(0, 7, 0)].wave)
     assert not torch.equal(drawn[7], varied[Draw(1, 7, 0)].wave)
@@ -121,7 +121,7 @@ def test_variations_are_counted_and_bounded():
 
 def test_gain_never_passes_full_scale():
     dataset = SoundDataset([Sound(None, "a", 9 * noise(1000), "d")], 1000)
-    varied = Variations(dataset, shift=0.0, gain_db=40.0, polarity=False, seed=0, sample_rate=16000)
+    varied = Variations(dataset, speed=0.0, shift=0.0, gain_db=40.0, polarity=False, seed=0, sample_rate=16000)
     loudest = max(1.0, float(dataset[0].wave.abs().max()))
     assert max(float(varied[Draw(0, n, 0)].wave.abs().max()) for n in range(50)) <= loudest + 1e-6
 

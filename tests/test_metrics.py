@@ -38,8 +38,10 @@ def test_pitch_of_harmonic_tones(midi):
     assert abs(metrics.pitch(tone, 16000) - midi) < 0.2
 
 
-def test_no_pitch_in_silence():
-    assert math.isnan(metrics.pitch(torch.zeros(16000), 16000))
+@pytest.mark.parametrize("rate", [16000, 48000])
+@pytest.mark.parametrize("samples", [1, 1000, 16000])
+def test_no_pitch_in_silence_however_short(rate, samples):
+    assert math.isnan(metrics.pitch(torch.zeros(samples), rate))
 
 
 def test_active_units_counts_latents_that_vary():

@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from tests.conftest import ROOT
@@ -131,9 +130,3 @@ def test_refuses_what_cannot_be_inverted():
         small(hop=200)
     with pytest.raises(ValueError, match="frames"):
         small(frames=1)
-
-
-def test_every_option_composes():
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        for option in OPTIONS:
-            assert compose("config", [f"representation={option}"]).representation.frames == 128

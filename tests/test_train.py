@@ -129,13 +129,19 @@ def test_a_sweep_goes_on_after_a_refused_run(folder, tmp_path):
         (["data=folder", "data.root=."], ["no sound file in ."]),
         (["--nonsense"], ["--nonsense"]),
         (["name=../../up"], ["name=../../up"]),
-        (["-m", "latent_dim=1,2", "trainer.devices=2"], ["trainer.devices=1"]),
     ],
 )
 def test_refusals(arguments, words, tmp_path):
     refused(python(TRAIN, *arguments, cwd=tmp_path), *words)
     left = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "multirun.yaml"]
     assert left == []
+
+
+def test_refuses_to_sweep_over_several_devices(tmp_path):
+    done = python(TRAIN, "-m", "latent_dim=1,2", "trainer.devices=2", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("use trainer.devices=1") == 2
+    assert "Traceback" not in done.stderr
 
 
 def test_refuses_a_folder_where_nothing_decodes(tmp_path):

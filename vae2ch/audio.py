@@ -121,7 +121,7 @@ def decode(path: Path) -> tuple[np.ndarray, int, str]:
     return wave, rate, remark
 
 
-def resample(wave: np.ndarray, rate: int, target: int) -> np.ndarray:
+def resample(wave: np.ndarray, rate: float, target: float) -> np.ndarray:
     """Bring ``wave`` [S] from ``rate`` to ``target`` Hz (soxr, high quality); never empty."""
     if rate == target:
         return wave
@@ -176,7 +176,7 @@ def write(path: Path, wave: np.ndarray, sample_rate: int, subtype: str = "FLOAT"
 
     Float samples by default: a model's output may pass full scale, and clipping is not ours to do.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(temporary, wave, sample_rate, subtype=subtype, format="WAV")

@@ -98,6 +98,7 @@ def job() -> Iterator[None]:
             shutil.rmtree(folder)
         if hydra.mode == RunMode.MULTIRUN:
             print(f"vae2ch: run {hydra.job.num}: {refusal}", file=sys.stderr)
+            refusal.told = True
             raise
         with one_line_refusals():
             raise

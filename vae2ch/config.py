@@ -36,6 +36,7 @@ class Data:
 class Augment:
     """How a segment is varied each time that it is seen."""
 
+    speed: float = limited(low=0.0, high=1.0)  # share; 0.06 is a semitone
     shift: float = limited(low=0.0, high=1.0)  # seconds
     gain_db: float = limited(low=0.0, high=40.0)
     polarity: bool = MISSING
@@ -101,7 +102,7 @@ class Config:
     """A run."""
 
     latent_dim: int = limited(low=1, high=65536)
-    minutes: float | None = limited(low=0.0)  # of training; null: until max_epochs or a plateau
+    minutes: float | None = limited(low=0.01)  # of training; null: until max_epochs or a plateau
     seed: int = limited(low=0, high=2**31 - 1)
     name: str = MISSING
     data: Data = field(default_factory=Data)

@@ -60,6 +60,8 @@ def pitch(wave: Tensor, sample_rate: int) -> float:
     """
     import pesto
 
-    _, semitones, confidence, _ = pesto.predict(wave[None].cpu(), sample_rate, convert_to_freq=False)
+    # its longest filters need some length: a shorter sound is followed by silence, which has no pitch
+    wave = torch.nn.functional.pad(wave.float().cpu(), (0, max(0, sample_rate - wave.shape[-1])))
+    _, semitones, confidence, _ = pesto.predict(wave[None], sample_rate, convert_to_freq=False)
     sure = semitones.flatten()[confidence.flatten() > 0.5]
     return float(sure.median()) if sure.numel() else math.nan

@@ -46,8 +46,12 @@ def down(inputs: int, outputs: int) -> nn.Module:
 
 
 def up(inputs: int, outputs: int) -> nn.Module:
-    """[B, inputs, F, T] -> [B, outputs, 2 F, 2 T]"""
-    return nn.ConvTranspose2d(inputs, outputs, kernel_size=2, stride=2)
+    """[B, inputs, F, T] -> [B, outputs, 2 F, 2 T]
+
+    A transposed convolution with kernel and stride 2, written as a matrix product and a shuffle:
+    the same function, with a cheaper gradient (Shi et al. 2016, sub-pixel convolution).
+    """
+    return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, kernel_size=1), nn.PixelShuffle(2))
 
 
 class Encoder(nn.Module):

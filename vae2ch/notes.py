@@ -1,6 +1,6 @@
 """The embedded data set: seeded synthesis of instrument notes, written once as WAV files.
 
-Eight instrument models, fourteen pitches each over three octaves, each at
+Eight instrument models, twenty-four pitches each over three octaves, each at
 three loudnesses. A note is named ``INSTRUMENT-MIDI-NAME-LOUDNESS.wav`` (``brass-060-C4-mf.wav``)
 and is read back through the same path as a user's own folder.
 """
@@ -18,7 +18,7 @@ SAMPLE_RATE = 44100
 SECONDS = 2.0
 LOUDNESS = {"pp": 0.12, "mf": 0.35, "ff": 0.9}  # peak, relative to full scale
 MIDI_RANGE = (45, 81)  # A2 (110 Hz) to A5 (880 Hz)
-PITCHES = 14
+PITCHES = 24
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 

@@ -10,7 +10,7 @@ from vae2ch.representation import SCALE, Representation
 # drawn into memory: no display is needed, none is looked for
 matplotlib.use("Agg")
 
-ROWS = (("magnitude (dB re full scale)", "magma"), ("instantaneous frequency (half-turns per hop)", "twilight"))
+ROWS = (("magnitude (dB re full scale)", "magma"), ("IF (half-turns per hop)", "twilight"))
 FLOOR = -90.0  # dB
 
 
@@ -35,6 +35,7 @@ def compare(columns: dict[str, Tensor], representation: Representation, title: s
             axes[0, column].imshow(level, vmin=FLOOR, vmax=0, cmap=ROWS[0][1], **placed(extent)),
             axes[1, column].imshow(frequency, vmin=-1, vmax=1, cmap=ROWS[1][1], alpha=faint, **placed(extent)),
         )
+        axes[1, column].set_facecolor("black")
         axes[0, column].set_title(name)
         axes[1, column].set_xlabel("time (s)")
     for row, (label, _) in enumerate(ROWS):

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 class Refusal(Exception):
     """Input that can't be used. The message says what, where, and what is allowed."""
 
+    told = False  # whether it has been printed already
+
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """Text that suggests the choice nearest to ``name``, and lists them all."""
@@ -24,7 +26,8 @@ def one_line_refusals() -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        print(f"vae2ch: {' '.join(str(refusal).split())}", file=sys.stderr)
+        if not refusal.told:
+            print(f"vae2ch: {' '.join(str(refusal).split())}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("vae2ch: interrupted", file=sys.stderr)

@@ -8,6 +8,7 @@ from pathlib import Path
 import lightning
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from vae2ch import hardware
 from vae2ch.callbacks import Listening, Progress, Verdict
@@ -34,7 +35,7 @@ def callbacks(settings: dict, folder: Path) -> list[lightning.Callback]:
         Progress(),
         LearningRateMonitor(logging_interval="step"),
         EarlyStopping("val/loss", patience=settings["training"]["patience"], check_finite=False),
-        ModelCheckpoint(filename="best", monitor="val/loss", **kept),
+        ModelCheckpoint(filename="best", monitor="val/loss", save_weights_only=True, **kept),
         ModelCheckpoint(filename="last", **kept),
         Listening(folder, settings["media"]["sounds"], settings["seed"]),
         Verdict(settings),
@@ -76,7 +77,7 @@ def welcome(settings: dict, module: VAEModule, trainer: lightning.Trainer) -> st
     bins, frames = module.representation.size
     return (
         f"Model: {parameters:.1f} million parameters, 2 x {bins} x {frames} -> {module.vae.latent_dim} latents; "
-        f"{trainer.accelerator.name() if hasattr(trainer.accelerator, 'name') else 'device'}, {trainer.precision}; "
+        f"{trainer.num_devices} x {trainer.strategy.root_device.type}, {trainer.precision}; "
         f"at most {settings['trainer']['max_epochs']} epochs{limit}"
     )
 
@@ -110,14 +111,15 @@ def run(settings: dict, folder: Path) -> float:
         seed=settings["seed"],
     )
     data.setup()
-    print(data.table())
+    say = rank_zero_only(print)
+    say(data.table())
     write_csv(data.collection, data.representation.sample_rate, folder / "sounds.csv")
     parts = {name: settings[name] for name in ("model", "representation", "training", "seed")}
     module = VAEModule(**parts)
     trainer = build_trainer(settings, folder)
-    print(welcome(settings, module, trainer), flush=True)
+    say(welcome(settings, module, trainer), flush=True)
     trainer.fit(module, datamodule=data)
     best = folder / "checkpoints" / "best.ckpt"
     scores = trainer.test(module, datamodule=data, ckpt_path=best, verbose=False)[0]
-    print(farewell(folder, scores))
+    say(farewell(folder, scores))
     return float(trainer.checkpoint_callback.best_model_score)

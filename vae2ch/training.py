@@ -23,7 +23,8 @@ def budget_spent(trainer: lightning.Trainer) -> float:
     spent = trainer.global_step / trainer.estimated_stepping_batches
     for timer in (callback for callback in trainer.callbacks if isinstance(callback, Timer)):
         elapsed, remaining = timer.time_elapsed(), timer.time_remaining()
-        spent = max(spent, elapsed / (elapsed + remaining)) if remaining is not None else spent
+        if remaining is not None:
+            spent = max(spent, elapsed / (elapsed + remaining))
     return min(1.0, spent)
 
 
@@ -57,7 +58,7 @@ class VAEModule(lightning.LightningModule):
 
     def kl_weight(self) -> float:
         """Grows linearly over the first steps, so that the latents carry something before they pay."""
-        ramp = self.global_step / max(1, self.settings["kl_warmup_steps"])
+        ramp = (self.global_step + 1) / max(1, self.settings["kl_warmup_steps"])
         return self.settings["kl_weight"] * min(1.0, ramp)
 
     def terms(self, predicted: Tensor, target: Tensor, posterior: Posterior) -> dict[str, Tensor]:

@@ -104,7 +104,7 @@ class Listening(lightning.Callback):
         rows: list[dict[str, str]] = []
         for number, (label, item) in enumerate(self.chosen(trainer, "test").items(), 1):
             versions = self.versions(module, item)
-            stem = f"{number:02d}-{Path(label.partition(' @ ')[0]).stem}"
+            stem = f"{number:02d}-{Path(label.partition(' @ ')[0]).stem[:40]}"  # room for what follows in a file name
             row = {"sound": label}
             for name, wave in versions.items():
                 audio.write(folder / f"{stem}-{name}.wav", wave.numpy(), rate)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from vae2ch import audio
 from vae2ch.audio import Sound
 
 SILENCE = 1e-3  # -60 dB below the file's peak
@@ -84,21 +85,28 @@ class SoundDataset(Dataset[Item]):
         sound, start = self.excerpts[index]
         return sound.name if start < sample_rate else f"{sound.name} @ {start / sample_rate:.1f} s"
 
-    def excerpt(self, index: int, shift: int = 0) -> Item:
-        """Segment ``index`` read ``shift`` samples earlier; before a sound's beginning there is silence."""
+    def excerpt(self, index: int, shift: int = 0, speed: float = 1.0) -> Item:
+        """Segment ``index`` from ``shift`` samples earlier, ``speed`` times as fast (and as high).
+
+        Before a sound's beginning there is silence.
+        """
         sound, start = self.excerpts[index]
         start -= shift
-        part = sound.wave[max(0, start) : max(0, start + self.length)]
+        part = sound.wave[max(0, start) : max(0, start + round(self.length * speed))]
+        if speed != 1.0:
+            part = audio.resample(part, speed, 1.0)
         before = min(self.length, max(0, -start))
+        part = part[: self.length - before]
         wave = torch.zeros(self.length)
         wave[before : before + part.size] = torch.from_numpy(part)
         return Item(wave, torch.tensor(before + part.size), torch.tensor(index))
 
 
 class Variations(Dataset[Item]):
-    """A dataset's segments, each time a little different: time shift, gain, polarity.
+    """A dataset's segments, each time a little different: speed, time shift, gain, polarity.
 
     Args:
+        speed: up to so much faster or slower, as a share; 0.06 is a semitone in pitch
         shift: up to so many seconds later (into silence, or the sound before the segment)
         gain_db: up to so many dB softer or louder; never beyond full scale
         polarity: flip the sign of half of them
@@ -106,9 +114,17 @@ class Variations(Dataset[Item]):
     """
 
     def __init__(
-        self, dataset: SoundDataset, *, shift: float, gain_db: float, polarity: bool, seed: int, sample_rate: int
+        self,
+        dataset: SoundDataset,
+        *,
+        speed: float,
+        shift: float,
+        gain_db: float,
+        polarity: bool,
+        seed: int,
+        sample_rate: int,
     ) -> None:
-        self.dataset, self.shift, self.gain_db = dataset, shift, gain_db
+        self.dataset, self.speed, self.shift, self.gain_db = dataset, speed, shift, gain_db
         self.polarity, self.seed, self.sample_rate = polarity, seed, sample_rate
 
     def __len__(self) -> int:
@@ -119,7 +135,8 @@ class Variations(Dataset[Item]):
         shift = int(random.uniform(0, self.shift) * self.sample_rate)
         gain = 10 ** (random.uniform(-self.gain_db, self.gain_db) / 20)
         sign = -1.0 if self.polarity and random.random() < 0.5 else 1.0
-        item = self.dataset.excerpt(draw.index, shift)
+        speed = (1 + self.speed) ** random.uniform(-1, 1)
+        item = self.dataset.excerpt(draw.index, shift, speed)
         loudest = max(1.0, float(item.wave.abs().max()))  # what is louder than full scale stays so
         peak = max(1e-9, float(item.wave.abs().max()))
         return item._replace(wave=item.wave * (sign * min(gain, loudest / peak)))
