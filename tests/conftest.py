@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import torch
 
 from vae2ch import audio, notes
 
+# the same tests on every machine: no GPU here, nor in the commands that are run
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 ROOT = Path(__file__).parent.parent
 # a small picture and few steps: the whole path in seconds
 QUICK = (

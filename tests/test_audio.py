@@ -113,6 +113,21 @@ def test_says_why_a_file_is_refused(tmp_path, kind, reason):
     assert reason in next(iter(scan.refused.values()))
 
 
+def test_a_name_that_is_not_utf8_is_refused_alone(tmp_path):
+    audio.write(tmp_path / "good.wav", tone(), RATE)
+    with open(bytes(tmp_path) + b"/caf\xe9.wav", "wb") as file:
+        file.write((tmp_path / "good.wav").read_bytes())
+    scan = audio.scan(tmp_path, RATE)
+    assert [sound.name for sound in scan.sounds] == ["good.wav"]
+    assert scan.refused == {"caf\\udce9.wav": "its name is not valid UTF-8; rename it"}
+
+
+def test_what_is_silent_at_the_models_rate_is_refused(tmp_path):
+    audio.write(tmp_path / "good.wav", tone(), RATE)
+    audio.write(tmp_path / "bat.wav", tone(rate=192000, hertz=90000)[:2], 192000)
+    assert [sound.name for sound in audio.scan(tmp_path, 8000).sounds][-1] == "good.wav"
+
+
 def test_a_truncated_file_is_kept_up_to_the_damage(tmp_path):
     damaged(tmp_path, "cut.flac", "truncated")
     (sound,) = audio.scan(tmp_path, RATE).sounds

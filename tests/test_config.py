@@ -93,6 +93,29 @@ def test_run_folders_never_collide(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "-x", "a b"])
+def test_a_dangling_outputs_link_is_refused(tmp_path):
+    (tmp_path / "outputs").symlink_to(tmp_path / "unmounted" / "disk")
+    with pytest.raises(Refusal, match="cannot write to"):
+        commandline.run_folder(str(tmp_path / "outputs"), "a")
+
+
+def test_only_a_run_that_never_began_is_tidied_away(tmp_path):
+    for place, extra in (("empty", None), ("precious", "thesis.txt"), ("begun", "metrics.csv")):
+        (tmp_path / place / ".hydra").mkdir(parents=True)
+        (tmp_path / place / ".hydra" / "config.yaml").touch()
+        if extra:
+            (tmp_path / place / extra).touch()
+        commandline.tidy(tmp_path / place)
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert left == [
+        "begun/.hydra/config.yaml",
+        "begun/metrics.csv",
+        "precious/.hydra/config.yaml",
+        "precious/thesis.txt",
+    ]
+    assert not (tmp_path / "empty").exists()
+
+
 def test_names_stay_below_outputs(name, tmp_path):
     with pytest.raises(Refusal, match="name="):
         commandline.run_folder(str(tmp_path), name)

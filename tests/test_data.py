@@ -17,6 +17,7 @@ DATA = {
     "validation": 0.1,
     "test": 0.1,
     "limit": None,
+    "train_segments": None,
     "batch_size": 4,
     "epoch_segments": 20,
     "workers": 0,
@@ -59,6 +60,15 @@ def test_splits_depend_on_seed_and_content_alone():
 
     assert names(sounds(30), 0) == names(sounds(30)[::-1], 0)
     assert names(sounds(30), 0) != names(sounds(30), 1)
+
+
+def test_a_split_does_not_depend_on_the_others_size():
+    def members(name, **shares):
+        found = collection.split_by_source(sounds(40), **{"validation": 0.1, "test": 0.1, **shares}, seed=0)
+        return {sound.digest for sound in found[name]}
+
+    assert members("test") == members("test", validation=0.4)
+    assert members("validation") == members("validation", test=0.4)
 
 
 def test_too_few_recordings():
@@ -112,11 +122,28 @@ def test_variations_are_counted_and_bounded():
     assert peaks.min() >= 0.5
     assert peaks.max() <= 2.0
     assert peaks.max() / peaks.min() > 1.5
-    signs = {int(torch.sign((wave[160:] * dataset[0].wave[: 1000 - 160]).sum())) for wave in drawn}
-    assert signs
     shifts = {int((wave != 0).nonzero()[0]) for wave in drawn}
     assert max(shifts) <= 160
     assert len(shifts) > 20
+
+
+def test_polarity_flips_about_half():
+    dataset = SoundDataset([Sound(None, "a", noise(1000), "d")], 1000)
+    varied = Variations(dataset, speed=0.0, shift=0.0, gain_db=0.0, polarity=True, seed=0, sample_rate=16000)
+    signs = [float((varied[Draw(0, n, 0)].wave / dataset[0].wave).median()) for n in range(100)]
+    assert {round(sign, 4) for sign in signs} == {-1.0, 1.0}
+    assert 25 < signs.count(1.0) < 75
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.9, 1.1, 2.0])
+def test_speed_changes_pitch_and_length(speed):
+    wave = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype(np.float32)
+    item = SoundDataset([Sound(None, "a", wave, "d")], 16000).excerpt(0, shift=0, speed=speed)
+    assert item.wave.shape == (16000,)
+    assert abs(int(item.samples) - min(16000, 16000 / speed)) <= 2
+    spectrum = item.wave[: int(item.samples)].numpy()
+    peak = np.abs(np.fft.rfft(spectrum)).argmax() * 16000 / spectrum.size
+    assert abs(peak - 1000 * speed) < 5
 
 
 def test_gain_never_passes_full_scale():

@@ -4,6 +4,7 @@ import torch
 
 from vae2ch import audio, notes
 from vae2ch.metrics import pitch
+from vae2ch.refusal import Refusal
 
 
 def test_the_set_is_large_and_varied():
@@ -53,6 +54,9 @@ def test_written_once(tmp_path, monkeypatch):
     root = tmp_path / "notes"
     assert notes.write(root) == len(notes.INSTRUMENTS) * 3
     assert notes.write(root) == 0
+    audio.write(root / "mine.wav", np.ones(100, np.float32), 16000)
+    with pytest.raises(Refusal, match=r"mine\.wav.*add data=folder"):
+        notes.write(root)
     name = sorted(path.name for path in root.iterdir())[0]
     instrument, midi, pitch_name, _ = name.removesuffix(".wav").split("-")
     assert instrument in notes.INSTRUMENTS

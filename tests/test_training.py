@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -74,7 +75,8 @@ def test_a_step_that_is_not_finite_names_the_term(monkeypatch):
 
 def test_decay_spares_biases_and_normalisation(monkeypatch):
     monkeypatch.setattr("vae2ch.training.budget_spent", lambda trainer: 0.0)
-    monkeypatch.setattr(VAEModule, "trainer", None)
+    alone = SimpleNamespace(strategy=SimpleNamespace(broadcast=lambda value: value))
+    monkeypatch.setattr(VAEModule, "trainer", alone)
     optimizer = module().configure_optimizers()["optimizer"]
     decayed, spared = optimizer.param_groups
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)

@@ -77,7 +77,7 @@ def reconstruct(arguments: argparse.Namespace) -> int:
             audio.write(target, made.cpu().numpy(), rate)
         except audio.Undecodable as reason:
             failed += 1
-            bar.write(f"vae2ch: {file}: {reason}", file=sys.stderr)
+            bar.write(f"vae2ch: {audio.shown(file)}: {reason}", file=sys.stderr)
     print(f"{len(pairs) - failed} of {len(pairs)} files written to {arguments.out} at {rate} Hz")
     return 1 if failed else 0
 

@@ -79,6 +79,11 @@ def blocks(file: soundfile.SoundFile) -> Iterator[np.ndarray]:
         yield block.mean(axis=1)
 
 
+def shown(path: Path) -> str:
+    """A path as text that can be printed and stored, whatever bytes its name has."""
+    return path.as_posix().encode(errors="backslashreplace").decode()
+
+
 def decode(path: Path) -> tuple[np.ndarray, int, str]:
     """Read a file as far as it decodes.
 
@@ -90,8 +95,11 @@ def decode(path: Path) -> tuple[np.ndarray, int, str]:
     """
     try:
         status = path.stat()
+        str(path).encode()
     except OSError as error:
         raise Undecodable(error.strerror.lower() if error.strerror else "cannot be opened") from None
+    except UnicodeEncodeError:
+        raise Undecodable("its name is not valid UTF-8; rename it") from None
     if not stat.S_ISREG(status.st_mode):
         raise Undecodable("not a regular file")
     if status.st_size == 0:
@@ -142,11 +150,12 @@ def read(path: Path, root: Path, sample_rate: int) -> Sound:
         Undecodable: the file does not decode, or is silent
     """
     wave, rate, remark = decode(path)
+    # before resampling, so that a recording is the same source at every rate of the model
+    digest = hashlib.sha256(wave.tobytes()).hexdigest()
+    wave = resample(wave, rate, sample_rate)
     if float(np.abs(wave).max()) < QUIETEST:
         raise Undecodable("silent from beginning to end")
-    wave = resample(wave, rate, sample_rate)
-    name = path.relative_to(root).as_posix()
-    return Sound(path, name, wave, hashlib.sha256(wave.tobytes()).hexdigest(), remark)
+    return Sound(path, shown(path.relative_to(root)), wave, digest, remark)
 
 
 def scan(root: Path, sample_rate: int, paths: list[Path] | None = None) -> Scan:
@@ -164,7 +173,7 @@ def scan(root: Path, sample_rate: int, paths: list[Path] | None = None) -> Scan:
         try:
             sounds.append(read(path, root, sample_rate))
         except Undecodable as reason:
-            refused[path.relative_to(root).as_posix()] = str(reason)
+            refused[shown(path.relative_to(root))] = str(reason)
     if not sounds:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:10])
         raise Refusal(f"none of the {len(refused)} sound files in {root} can be used: {reasons}")

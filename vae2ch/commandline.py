@@ -1,9 +1,10 @@
 """Hydra's command line, made kind: run folders that never collide, refusals in one line."""
 
 import argparse
+import contextlib
+import itertools
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from vae2ch import config
 from vae2ch.refusal import Refusal, nearest, one_line_refusals
 
 QUOTED = """'data.root="/a=b,c"'"""
+BEFORE_TRAINING = {".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log"}
 RUN_NAME = re.compile(r"\w[\w.+-]*")
 
 
@@ -32,17 +34,16 @@ def run_folder(parent: str, name: str) -> str:
     """
     if not RUN_NAME.fullmatch(name):
         raise Refusal(f"name={name}: a run's name may have letters, digits and . _ + - and begins with no sign")
-    number = 1
-    while True:
-        folder = Path(parent, name if number == 1 else f"{name}-{number}")
-        try:
+    try:
+        Path(parent).mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            folder = Path(parent, name if number == 1 else f"{name}-{number}")
             # made here, so that of two runs that start at once each has its own
-            folder.mkdir(parents=True)
-            return str(folder)
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise Refusal(f"cannot write to {Path(parent).resolve()}: {error.strerror}") from None
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                return str(folder)
+    except OSError as error:
+        raise Refusal(f"cannot write to {parent}: {error.strerror}") from None
 
 
 def register() -> None:
@@ -55,7 +56,7 @@ def register() -> None:
 def refuse_distributed_sweep(settings: dict) -> None:
     """A distributed run starts its script again for each process, each of which would run the whole sweep."""
     devices = settings["trainer"]["devices"]
-    if HydraConfig.get().mode == RunMode.MULTIRUN and devices not in (1, "1", "auto"):
+    if HydraConfig.get().mode == RunMode.MULTIRUN and devices > 1:
         raise Refusal(f"-m and trainer.devices={devices}: a sweep takes one device a run; use trainer.devices=1")
 
 
@@ -81,9 +82,23 @@ def explain(error: Exception) -> str:
         reason = next((str(cause).splitlines()[0] for cause in causes if isinstance(cause, OmegaConfBaseException)), "")
         return f"{found[1]}: {reason}"
     if "override" in text or "mismatched input" in text:
+        if "'~" in text or "=~" in text:
+            return "~ is not understood in a setting; write $HOME in its place, as in data.root=$HOME/sounds"
         lines = [line for line in text.splitlines() if "https://" not in line]
         return f"{' '.join(lines)} (settings are written key=value; a value with = or , needs quotes: {QUOTED})"
     return str(error)
+
+
+def tidy(folder: Path) -> None:
+    """Remove the folder of a run that never began; one that holds anything else is left as it is."""
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if not found <= BEFORE_TRAINING:
+        return
+    for name in found:
+        (folder / name).unlink()
+    for place in (folder / ".hydra", folder):
+        with contextlib.suppress(OSError):
+            place.rmdir()
 
 
 @contextmanager
@@ -94,8 +109,7 @@ def job() -> Iterator[None]:
     except Refusal as refusal:
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
-        if not (folder / "checkpoints").exists():
-            shutil.rmtree(folder)
+        tidy(folder)
         if hydra.mode == RunMode.MULTIRUN:
             print(f"vae2ch: run {hydra.job.num}: {refusal}", file=sys.stderr)
             refusal.told = True

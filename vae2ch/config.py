@@ -27,6 +27,7 @@ class Data:
     validation: float = limited(low=0.0, high=0.9)  # share of the recordings
     test: float = limited(low=0.0, high=0.9)
     limit: int | None = limited(low=1)  # files of each NSynth split
+    train_segments: int | None = limited(low=1)  # train on the first so many alone; null: on all
     batch_size: int = limited(low=2)
     epoch_segments: int = limited(low=1)  # an epoch passes over a small set until it has so many
     workers: int = limited(low=0, high=64)
@@ -46,7 +47,7 @@ class Augment:
 class Representation:
     """The transform between sound and spectrogram."""
 
-    sample_rate: int = limited(low=4000, high=192000)  # Hz
+    sample_rate: int = limited(low=8000, high=192000)  # Hz
     n_fft: int = limited(low=64, high=16384)
     hop: int = limited(low=16, high=8192)
     frames: int = limited(low=2, high=4096)  # of a segment
@@ -80,14 +81,14 @@ class Trainer:
     """The machine."""
 
     accelerator: str = limited(choices=("auto", "cpu", "gpu", "mps"))
-    devices: Any = MISSING
+    devices: int = limited(low=1, high=1024)
     strategy: str = limited(choices=("auto", "ddp"))
     precision: str = limited(choices=("auto", "32-true", "bf16-mixed"))
     max_epochs: int = limited(low=1)
     gradient_clip_val: float = limited(low=0.0)
-    limit_train_batches: Any = None
-    limit_val_batches: Any = None
-    limit_test_batches: Any = None
+    limit_train_batches: int | None = limited(None, low=1)
+    limit_val_batches: int | None = limited(None, low=1)
+    limit_test_batches: int | None = limited(None, low=1)
 
 
 @dataclass
@@ -102,7 +103,7 @@ class Config:
     """A run."""
 
     latent_dim: int = limited(low=1, high=65536)
-    minutes: float | None = limited(low=0.01)  # of training; null: until max_epochs or a plateau
+    minutes: float | None = limited(low=0.01, high=1e6)  # of training; null: until max_epochs or a plateau
     seed: int = limited(low=0, high=2**31 - 1)
     name: str = MISSING
     data: Data = field(default_factory=Data)

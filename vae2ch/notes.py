@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vae2ch import audio
+from vae2ch.refusal import Refusal
 
 SAMPLE_RATE = 44100
 SECONDS = 2.0
@@ -195,12 +196,31 @@ def catalogue(seed: int) -> Iterator[tuple[str, int, str]]:
                 yield instrument, midi, loudness
 
 
+def file_name(instrument: str, midi: int, loudness: str) -> str:
+    """What a note's file is called."""
+    return f"{instrument}-{midi:03d}-{note_name(midi)}-{loudness}.wav"
+
+
 def write(root: Path, seed: int = 0) -> int:
-    """Write the notes that are missing under ``root``; returns how many were written."""
-    root.mkdir(parents=True, exist_ok=True)
+    """Write the notes that are missing under ``root``; returns how many were written.
+
+    Raises:
+        Refusal: ``root`` holds other sounds, or can't be written
+    """
+    names = {note: file_name(*note) for note in catalogue(seed)}
+    others = {path.name for path in root.rglob("*") if path.suffix.lower() in audio.SUFFIXES} - set(names.values())
+    if others:
+        raise Refusal(
+            f"data.root: {root} holds {min(others)}, which is none of the built-in notes; "
+            "for sounds of your own add data=folder"
+        )
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"data.root: cannot write to {root}: {error.strerror}") from None
     written = 0
-    for instrument, midi, loudness in catalogue(seed):
-        path = root / f"{instrument}-{midi:03d}-{note_name(midi)}-{loudness}.wav"
+    for (instrument, midi, loudness), name in names.items():
+        path = root / name
         if not path.exists():
             audio.write(path, render(instrument, midi, loudness, seed), SAMPLE_RATE, "PCM_16")
             written += 1

@@ -22,12 +22,15 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 @contextmanager
 def one_line_refusals() -> Iterator[None]:
-    """Print a ``Refusal`` as one line on stderr and leave with status 2; Ctrl-C with 130."""
+    """Print a ``Refusal``, or what the system refused, as one line and leave with status 2; Ctrl-C with 130."""
     try:
         yield
     except Refusal as refusal:
         if not refusal.told:
             print(f"vae2ch: {' '.join(str(refusal).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:  # a full disk, a forbidden folder: the machine's refusal
+        print(f"vae2ch: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("vae2ch: interrupted", file=sys.stderr)

@@ -1,6 +1,9 @@
 """One run from its settings: data, model, trainer; fit, test, and what to do next."""
 
 import logging
+import os
+import shlex
+import sys
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +12,7 @@ import lightning
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vae2ch import hardware
 from vae2ch.callbacks import Listening, Progress, Verdict
@@ -42,6 +46,20 @@ def callbacks(settings: dict, folder: Path) -> list[lightning.Callback]:
     ]
 
 
+def build(settings: dict) -> tuple[SoundDataModule, VAEModule]:
+    """The data and the model; nothing is read yet.
+
+    Raises:
+        Refusal: the settings of the representation or the model don't go together
+    """
+    try:
+        data = SoundDataModule(**{name: settings[name] for name in ("data", "augment", "representation", "seed")})
+        module = VAEModule(**{name: settings[name] for name in ("model", "representation", "training", "seed")})
+    except ValueError as error:
+        raise Refusal(str(error)) from None
+    return data, module
+
+
 def build_trainer(settings: dict, folder: Path) -> lightning.Trainer:
     """The Trainer of a run that lives in ``folder``.
 
@@ -66,7 +84,7 @@ def build_trainer(settings: dict, folder: Path) -> lightning.Trainer:
             log_every_n_steps=10,
             enable_model_summary=False,
         )
-    except (lightning.fabric.utilities.exceptions.MisconfigurationException, ValueError, RuntimeError) as error:
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise Refusal(f"trainer: {error}") from None
 
 
@@ -84,14 +102,18 @@ def welcome(settings: dict, module: VAEModule, trainer: lightning.Trainer) -> st
 
 def farewell(folder: Path, scores: dict[str, float]) -> str:
     """The test's result, and how to see and hear the run."""
+    place = os.path.relpath(folder)
+    # an environment in this folder may not be activated: name its programs in full
+    here = Path(sys.prefix).is_relative_to(Path.cwd())
+    tools = f"{os.path.relpath(sys.prefix)}/bin/" if here else ""
     listed = "\n".join(f"  {name.removeprefix('test/'):24s}{value:8.3f}" for name, value in scores.items())
     return "\n".join(
         [
             "On the test sounds, which the model has never heard:",
             listed,
-            f"Listen    {folder / 'report.html'}   (WAV files in {folder / 'audio'})",
-            f"Look      tensorboard --logdir {folder.parent}",
-            f"Play      python -m vae2ch reconstruct {folder} SOUNDS --out DIR",
+            f"Listen    {place}/report.html   (WAV files in {place}/audio)",
+            f"Look      {tools}tensorboard --logdir outputs",
+            f"Play      {tools}python -m vae2ch reconstruct {shlex.quote(place)} SOUNDS --out DIR",
         ]
     )
 
@@ -104,19 +126,13 @@ def run(settings: dict, folder: Path) -> float:
     """
     quieten()
     lightning.seed_everything(settings["seed"], verbose=False)
-    data = SoundDataModule(
-        data=settings["data"],
-        augment=settings["augment"],
-        representation=settings["representation"],
-        seed=settings["seed"],
-    )
-    data.setup()
     say = rank_zero_only(print)
-    say(data.table())
-    write_csv(data.collection, data.representation.sample_rate, folder / "sounds.csv")
-    parts = {name: settings[name] for name in ("model", "representation", "training", "seed")}
-    module = VAEModule(**parts)
+    data, module = build(settings)
     trainer = build_trainer(settings, folder)
+    data.setup()
+    say(data.table())
+    if trainer.is_global_zero:
+        write_csv(data.collection, data.representation.sample_rate, folder / "sounds.csv")
     say(welcome(settings, module, trainer), flush=True)
     trainer.fit(module, datamodule=data)
     best = folder / "checkpoints" / "best.ckpt"

@@ -73,7 +73,9 @@ class VAEModule(lightning.LightningModule):
         magnitude = losses.magnitude_error(predicted[:, 0], target[:, 0])
         frequency = losses.frequency_error(predicted[:, 1], target[:, 1], magnitude=target[:, 0])
         kl = losses.kl_divergence(*posterior)  # [D]
-        cost = self.kl_weight() * losses.free_bits(kl, self.settings["free_bits"])
+        # held-out losses compare over the whole run, so they don't warm up
+        weight = self.kl_weight() if self.training else self.settings["kl_weight"]
+        cost = weight * losses.free_bits(kl, self.settings["free_bits"])
         loss = magnitude + self.settings["frequency_weight"] * frequency + cost
         return {"loss": loss, "magnitude": magnitude, "frequency": frequency, "kl": kl.sum()}
 
@@ -94,8 +96,8 @@ class VAEModule(lightning.LightningModule):
     # -- hooks --------------------------------------------------------------------------------
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Draw the step's noise from (seed, step), so that it does not depend on what ran before."""
-        state = np.random.SeedSequence([self.seed, self.global_step]).generate_state(1, np.uint64)
+        """Draw the step's noise from (seed, step, rank), so that it does not depend on what ran before."""
+        state = np.random.SeedSequence([self.seed, self.global_step, self.global_rank]).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
 
     def configure_gradient_clipping(
@@ -136,7 +138,9 @@ class VAEModule(lightning.LightningModule):
     def schedule(self, step: int) -> float:
         """Learning rate factor: linear warm-up, then half a cosine over the run's budget."""
         warm = min(1.0, (step + 1) / max(1, self.settings["warmup_steps"]))
-        return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * budget_spent(self.trainer))))
+        # one clock for all ranks: with rates of their own their weights would drift apart
+        spent = self.trainer.strategy.broadcast(budget_spent(self.trainer))
+        return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * spent)))
 
     def configure_optimizers(self) -> dict:
         """AdamW (Loshchilov and Hutter 2019); no decay on biases and normalisation."""

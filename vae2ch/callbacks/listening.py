@@ -6,12 +6,15 @@ import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
+from torch.utils.data import Subset
 from torch.utils.tensorboard import SummaryWriter
 
 from vae2ch import audio, inference, pictures
 from vae2ch.data.dataset import Item
 from vae2ch.report import write_report
 from vae2ch.training import VAEModule
+
+PROJECTED = 2000  # segments of a split that the projector shows: more make it slow
 
 
 def writer(trainer: lightning.Trainer) -> SummaryWriter | None:
@@ -77,8 +80,8 @@ class Listening(lightning.Callback):
         padded = torch.nn.functional.pad(wave, (0, representation.segment - wave.shape[-1]))
         return representation(padded[None].to(module.device))[0]
 
-    def on_fit_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
-        """Hand the latents of all sounds to TensorBoard's projector, with their file names."""
+    def on_train_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
+        """Hand the latents of the sounds to TensorBoard's projector, with their file names."""
         board = writer(trainer)
         if board is None or not trainer.is_global_zero:
             return
@@ -86,7 +89,8 @@ class Listening(lightning.Callback):
         module.eval()  # after a fit Lightning leaves it as it trained
         means, rows = [], []
         for split in ("train", "validation"):
-            for batch in data.loader(data.datasets[split]):
+            dataset = data.datasets[split]
+            for batch in data.loader(Subset(dataset, spread(PROJECTED, len(dataset)))):
                 batch = data.on_after_batch_transfer(type(batch)(*(part.to(module.device) for part in batch)), 0)
                 with torch.inference_mode():
                     means.append(module.vae.encode(batch.spectrogram).mean.cpu())

@@ -39,8 +39,8 @@ class Verdict(lightning.Callback):
     ) -> None:
         """Measure the sounds of a batch."""
         for wave, samples in zip(batch.wave, batch.samples, strict=True):
-            original = wave[: int(samples)]
-            estimate = inference.reconstruct(module, wave)[: int(samples)]
+            original = wave[: int(samples)].cpu()
+            estimate = inference.reconstruct(module, wave)[: int(samples)].cpu()
             for name, value in self.measure(original, estimate, module.representation.sample_rate).items():
                 module.log(f"test/{name}", value, on_epoch=True, on_step=False, batch_size=1)
 

@@ -48,11 +48,11 @@ def split_by_source(sounds: list[Sound], *, validation: float, test: float, seed
     held = {"validation": max(1, round(validation * len(ranked))), "test": max(1, round(test * len(ranked)))}
     if sum(held.values()) >= len(ranked):
         raise Refusal(f"data.validation and data.test leave none of {len(ranked)} recordings to train on; lower them")
-    bounds = (held["validation"], held["validation"] + held["test"])
+    # from both ends: each of the two is the same whatever the size of the other
     members = {
-        "validation": set(ranked[: bounds[0]]),
-        "test": set(ranked[bounds[0] : bounds[1]]),
-        "train": set(ranked[bounds[1] :]),
+        "test": set(ranked[: held["test"]]),
+        "train": set(ranked[held["test"] : -held["validation"]]),
+        "validation": set(ranked[-held["validation"] :]),
     }
     return {name: [sound for sound in sounds if sound.digest in members[name]] for name in SPLITS}
 

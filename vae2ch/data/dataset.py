@@ -81,9 +81,9 @@ class SoundDataset(Dataset[Item]):
         return self.excerpt(index)
 
     def label(self, index: int, sample_rate: int) -> str:
-        """File name, and for a later part of a long file its time."""
+        """File name, and for a later part of a file its time."""
         sound, start = self.excerpts[index]
-        return sound.name if start < sample_rate else f"{sound.name} @ {start / sample_rate:.1f} s"
+        return f"{sound.name} @ {start / sample_rate:.2f} s" if start else sound.name
 
     def excerpt(self, index: int, shift: int = 0, speed: float = 1.0) -> Item:
         """Segment ``index`` from ``shift`` samples earlier, ``speed`` times as fast (and as high).

@@ -49,7 +49,7 @@ class SoundDataModule(lightning.LightningDataModule):
 
     def read(self) -> Collection:
         """Find and decode the sounds of the configured source."""
-        rate, root = self.representation.sample_rate, Path(self.data["root"])
+        rate, root = self.representation.sample_rate, Path(self.data["root"]).expanduser()
         if self.data["source"] == "nsynth":
             return collection.read_nsynth(root, rate, limit=self.data["limit"])
         reader = {"folder": collection.read_folder, "notes": collection.read_notes}[self.data["source"]]
@@ -61,6 +61,7 @@ class SoundDataModule(lightning.LightningDataModule):
             self.collection = self.read()
             length = self.representation.segment
             self.datasets = {name: SoundDataset(sounds, length) for name, sounds in self.collection.splits.items()}
+            del self.datasets["train"].excerpts[self.data["train_segments"] :]
 
     def table(self) -> str:
         """What was read, for people."""
