@@ -1,4 +1,5 @@
 import os
+import time
 
 import numpy as np
 import pytest
@@ -164,6 +165,15 @@ def test_refuses_folders_that_hold_nothing(tmp_path):
         audio.scan(tmp_path, RATE)
     with pytest.raises(Refusal, match="is a file"):
         audio.list_files(tmp_path / "bad.wav")
+
+
+def test_equal_samples_make_equal_bytes_at_any_time(tmp_path):
+    audio.write(tmp_path / "a.wav", tone(), RATE)
+    first = (tmp_path / "a.wav").read_bytes()
+    time.sleep(1.1)  # the format's clock counts seconds
+    audio.write(tmp_path / "a.wav", tone(), RATE)
+    assert (tmp_path / "a.wav").read_bytes() == first
+    assert np.array_equal(audio.decode(tmp_path / "a.wav")[0], tone())
 
 
 def test_writing_replaces_or_leaves_alone(tmp_path):

@@ -53,6 +53,7 @@ def test_presets_differ_in_strength():
     strengths = [settings(f"preset={name}") for name in ("light", "medium", "heavy")]
     for group, key in (
         ("model", "dropout"),
+        ("augment", "speed"),
         ("training", "weight_decay"),
         ("augment", "shift"),
         ("augment", "gain_db"),
@@ -92,7 +93,6 @@ def test_run_folders_never_collide(tmp_path):
     assert commandline.run_folder(str(tmp_path), "a") == f"{first}-2"
 
 
-@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "-x", "a b"])
 def test_a_dangling_outputs_link_is_refused(tmp_path):
     (tmp_path / "outputs").symlink_to(tmp_path / "unmounted" / "disk")
     with pytest.raises(Refusal, match="cannot write to"):
@@ -116,6 +116,7 @@ def test_only_a_run_that_never_began_is_tidied_away(tmp_path):
     assert not (tmp_path / "empty").exists()
 
 
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "-x", "a b"])
 def test_names_stay_below_outputs(name, tmp_path):
     with pytest.raises(Refusal, match="name="):
         commandline.run_folder(str(tmp_path), name)

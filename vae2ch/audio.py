@@ -180,6 +180,18 @@ def scan(root: Path, sample_rate: int, paths: list[Path] | None = None) -> Scan:
     return Scan(sounds, refused)
 
 
+def forget_time(path: Path) -> None:
+    """Zero the time of writing that libsndfile puts into a float WAV: equal samples, equal bytes.
+
+    It stands in the PEAK chunk, after the chunk's name, size and version of four bytes each.
+    """
+    with path.open("r+b") as file:
+        where = file.read(256).find(b"PEAK")
+        if where >= 0:
+            file.seek(where + 12)
+            file.write(bytes(4))
+
+
 def write(path: Path, wave: np.ndarray, sample_rate: int, subtype: str = "FLOAT") -> None:
     """Write mono samples [S] as WAV; a write that fails leaves no half file behind.
 
@@ -189,6 +201,7 @@ def write(path: Path, wave: np.ndarray, sample_rate: int, subtype: str = "FLOAT"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(temporary, wave, sample_rate, subtype=subtype, format="WAV")
+        forget_time(temporary)
         os.replace(temporary, path)
     except (soundfile.SoundFileError, OSError) as error:
         with contextlib.suppress(OSError):

@@ -61,7 +61,8 @@ class SoundDataModule(lightning.LightningDataModule):
             self.collection = self.read()
             length = self.representation.segment
             self.datasets = {name: SoundDataset(sounds, length) for name, sounds in self.collection.splits.items()}
-            del self.datasets["train"].excerpts[self.data["train_segments"] :]
+            train = self.datasets["train"]
+            train.excerpts = train.excerpts[: self.data["train_segments"]]
 
     def table(self) -> str:
         """What was read, for people."""
