@@ -88,7 +88,7 @@ class VAEModule(lightning.LightningModule):
         if not torch.isfinite(terms["loss"]):
             broken = ", ".join(name for name, term in terms.items() if not torch.isfinite(term))
             raise Refusal(
-                f"{stage} step {self.global_step}: {broken} is not finite; the checkpoints are from before it. "
+                f"{stage} step {self.global_step}: {broken} is not finite; checkpoints, if any, are from before it. "
                 f"Lower training.learning_rate ({self.settings['learning_rate']}) or use trainer.precision=32-true"
             )
         return terms["loss"], posterior
