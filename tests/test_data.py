@@ -115,14 +115,14 @@ def test_a_shift_reads_what_came_before():
 def test_variations_are_counted_and_bounded():
     dataset = SoundDataset([Sound(None, "a", noise(1000), "d")], 1000)
     varied = Variations(dataset, speed=0.0, shift=0.01, gain_db=6.0, polarity=True, seed=3, sample_rate=16000)
-    drawn = [varied[Draw(0, position, 0)].wave for position in range(50)]
-    assert torch.equal(drawn[7], varied[Draw(0, 7, 0)].wave)
-    assert not torch.equal(drawn[7], varied[Draw(1, 7, 0)].wave)
-    peaks = torch.stack([wave.abs().max() for wave in drawn]) / dataset[0].wave.abs().max()
-    assert peaks.min() >= 0.5
-    assert peaks.max() <= 2.0
-    assert peaks.max() / peaks.min() > 1.5
-    shifts = {int((wave != 0).nonzero()[0]) for wave in drawn}
+    drawn = [varied[Draw(0, position, 0)] for position in range(50)]
+    assert torch.equal(drawn[7].wave, varied[Draw(0, 7, 0)].wave)
+    assert not torch.equal(drawn[7].wave, varied[Draw(1, 7, 0)].wave)
+    gains = torch.stack([item.gain for item in drawn])
+    assert gains.min() >= 10 ** (-6 / 20)
+    assert gains.max() <= 10 ** (6 / 20)
+    assert gains.max() / gains.min() > 1.5
+    shifts = {int((item.wave != 0).nonzero()[0]) for item in drawn}
     assert max(shifts) <= 160
     assert len(shifts) > 20
 
@@ -173,7 +173,13 @@ def test_batches_are_padded_spectrograms(folder):
     batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     assert batch.spectrogram.shape == (4, 2, 128, 32)
     assert batch.spectrogram[..., 30:].eq(0).all()
-    assert torch.equal(batch.spectrogram[..., :30], data.representation(batch.wave))
+    # the loudest bin is at full scale but for the variation's gain: as if the wave had been made so loud
+    representation = data.representation
+    assert torch.allclose(representation.level(batch.spectrogram), batch.gain, rtol=1e-4)
+    factor = batch.gain / representation.level(representation(batch.wave))
+    expected = representation(factor[:, None] * batch.wave)
+    assert torch.allclose(batch.spectrogram[:, 0, :, :30], expected[:, 0], atol=1e-3)
+    assert torch.equal(batch.spectrogram[:, 1, :, :30], representation(batch.wave)[:, 1])
 
 
 def test_reads_the_users_folder(folder):

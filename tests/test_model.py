@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from vae2ch.model import VAE, Decoder, Encoder, pad_to_stride
+from vae2ch.model import VAE, Decoder, Down, Encoder, Up, pad_to_stride
 
 
 def small(**changes):
@@ -31,6 +31,28 @@ def test_widths_and_halvings():
     assert [shape[1] for shape in up] == [512, 512, 256, 128, 64]
     assert [tuple(shape[2:]) for shape in up] == [(16 << n, 4 << n) for n in range(5)]
     assert vae.decode(torch.randn(1, 128)).shape == (1, 2, 512, 128)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_layers_are_the_convolutions_that_they_are_named_after(memory_format):
+    features = torch.randn(2, 6, 8, 4).to(memory_format=memory_format).requires_grad_()
+    for convolution, plain in ((Down(6, 10), nn.Conv2d), (Up(6, 10), nn.ConvTranspose2d)):
+        nn.init.normal_(convolution.bias)
+        found, expected = convolution(features), plain.forward(convolution, features)
+        assert found.shape == expected.shape
+        assert torch.allclose(found, expected, atol=1e-5)
+        pull = torch.randn_like(found)
+        wanted = (features, convolution.weight, convolution.bias)
+        gradients = (torch.autograd.grad(output, wanted, pull) for output in (found, expected))
+        for mine, theirs in zip(*gradients, strict=True):
+            assert torch.allclose(mine, theirs, atol=1e-4)
+
+
+def test_every_layer_halves_with_stride_2():
+    vae = small()
+    assert [layer[0].stride for layer in (*vae.encoder.layers, *vae.decoder.layers)] == [(2, 2)] * 9
+    assert all(isinstance(layer[0], nn.Conv2d) for layer in vae.encoder.layers)
+    assert all(isinstance(layer[0], nn.ConvTranspose2d) for layer in vae.decoder.layers)
 
 
 def test_at_least_12_million_parameters():

@@ -135,10 +135,10 @@ def test_loading_refuses_damage_and_mismatch(checkpoint, tmp_path):
     with pytest.raises(Refusal, match="not one of vae2ch"):
         inference.load(tmp_path / "foreign.ckpt")
     change(checkpoint, vae2ch=99)
-    with pytest.raises(Refusal, match="format 99; this version reads format 1"):
+    with pytest.raises(Refusal, match="format 99; this version reads format 2"):
         inference.load(checkpoint)
     settings = torch.load(checkpoint, weights_only=True)["hyper_parameters"]
-    change(checkpoint, vae2ch=1, hyper_parameters={**settings, "model": {"latent_dim": 7, "dropout": 0.0}})
+    change(checkpoint, vae2ch=2, hyper_parameters={**settings, "model": {"latent_dim": 7, "dropout": 0.0}})
     with pytest.raises(Refusal, match="does not fit its own settings"):
         inference.load(checkpoint)
     change(checkpoint, hyper_parameters={})
@@ -151,7 +151,7 @@ def test_nothing_in_a_checkpoint_is_run(tmp_path):
         def __reduce__(self):
             return (print, ("sprung",))
 
-    torch.save({"vae2ch": 1, "trap": Trap()}, tmp_path / "trap.ckpt")
+    torch.save({"vae2ch": 2, "trap": Trap()}, tmp_path / "trap.ckpt")
     with pytest.raises(Refusal, match="not a readable checkpoint"):
         inference.load(tmp_path / "trap.ckpt")
 

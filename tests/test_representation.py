@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from tests.conftest import ROOT
 from vae2ch.metrics import snr
-from vae2ch.representation import SCALE, Representation
+from vae2ch.representation import QUIETEST, SCALE, Representation
 
 OPTIONS = sorted(path.stem for path in (ROOT / "conf" / "representation").glob("*.yaml"))
 
@@ -46,6 +46,43 @@ def test_round_trip_is_exact(option):
         back = representation.inverse(representation(wave[None]), wave.numel())[0]
         assert back.shape == wave.shape, name
         assert snr(wave, back) > 110, (name, float(snr(wave, back)))
+
+
+def test_the_level_is_a_sines_amplitude_and_scaling_is_playing_louder():
+    representation = shipped("16k")
+    frequency = 16000 / representation.n_fft * 40  # on a bin's centre
+    time = torch.arange(representation.segment) / 16000
+    sine = 0.5 * torch.sin(2 * math.pi * frequency * time)[None]
+    spectrogram = representation(sine)
+    assert abs(float(representation.level(spectrogram)) - 0.5) < 1e-3
+    softer = representation.scaled(spectrogram, torch.tensor([0.1]))
+    assert torch.allclose(softer[:, 0], representation(0.1 * sine)[:, 0], atol=1e-3)
+    assert torch.equal(softer[:, 1], spectrogram[:, 1])
+    assert representation.level(representation(torch.zeros(1, 5000))) == QUIETEST
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_iterations_leave_what_is_exact_exact(option):
+    representation = shipped(option)
+    for name, wave in signals(representation.sample_rate).items():
+        back = representation.inverse(representation(wave[None]), wave.numel(), iterations=4)[0]
+        assert snr(wave, back) > 90, (name, float(snr(wave, back)))
+
+
+def test_iterations_bring_drifting_bins_together():
+    """A steady tone whose bins' frequencies are each a little off: the spectrum comes out nearer."""
+    representation = shipped("16k")
+    time = torch.arange(representation.segment) / 16000
+    tone = sum(torch.sin(2 * math.pi * 220 * n * time) / n for n in range(1, 9))[None]
+    spectrogram = representation(tone)
+    spectrogram[:, 1] += 0.05 * torch.randn(spectrogram[:, 1].shape[:2])[..., None]
+    errors = [
+        (representation(representation.inverse(spectrogram, iterations=count))[:, 0] - spectrogram[:, 0])
+        .square()
+        .mean()
+        for count in (0, 4)
+    ]
+    assert errors[1] < 0.5 * errors[0]
 
 
 def test_silence_stays_silent():

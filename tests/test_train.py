@@ -52,7 +52,7 @@ def test_tensorboard_has_terms_sounds_pictures_and_hparams(trained):
     scalars = set(found.Tags()["scalars"])
     wanted = {f"{stage}/{term}" for stage in ("train", "val") for term in ("loss", "magnitude", "frequency", "kl")}
     assert wanted <= scalars
-    assert {"val/active_units", "train/kl_weight", "lr-AdamW/pg1"} <= scalars
+    assert {"val/active_units", "train/kl_weight", "train/learning_rate"} <= scalars
     assert any(name.startswith("test/") for name in scalars)
     assert "val/kl_per_latent" in found.Tags()["histograms"]
     audio = found.Tags()["audio"]

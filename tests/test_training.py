@@ -53,6 +53,15 @@ def test_padding_changes_no_term():
         assert torch.isclose(term, ignored[name], rtol=1e-6), name
 
 
+def test_a_sound_comes_back_at_its_own_level():
+    """What the model makes of a sound depends on nothing but its shape."""
+    alone = module().eval()
+    wave = torch.randn(2, alone.representation.segment) * 0.1
+    loud, soft = (alone.reconstruct(alone.representation(factor * wave)) for factor in (1.0, 0.01))
+    loud = alone.representation.scaled(loud, torch.full((2,), 0.01))
+    assert torch.allclose(loud[:, 0], soft[:, 0], atol=1e-3)
+
+
 def test_kl_weight_warms_up(monkeypatch):
     warming = module(kl_warmup_steps=100)
     weights = []
@@ -68,21 +77,38 @@ def test_a_step_that_is_not_finite_names_the_term(monkeypatch):
     monkeypatch.setattr(broken, "log_dict", lambda *_, **__: None)
     spectrogram = torch.rand(2, 2, 64, 30)
     spectrogram[0, 0, 3, 3] = math.inf
-    batch = Batch(spectrogram, torch.zeros(2, 928), torch.tensor([928, 928]), torch.tensor([0, 1]))
+    batch = Batch(spectrogram, torch.zeros(2, 928), torch.tensor([928, 928]), torch.tensor([0, 1]), torch.ones(2))
     with pytest.raises(Refusal, match=r"train step 7: .*magnitude.* not finite"):
         broken.step(batch, "train")
 
 
-def test_decay_spares_biases_and_normalisation(monkeypatch):
+def optimizer(monkeypatch):
     monkeypatch.setattr("vae2ch.training.budget_spent", lambda trainer: 0.0)
     alone = SimpleNamespace(strategy=SimpleNamespace(broadcast=lambda value: value))
     monkeypatch.setattr(VAEModule, "trainer", alone)
-    optimizer = module().configure_optimizers()["optimizer"]
-    decayed, spared = optimizer.param_groups
-    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
-    assert all(weight.ndim > 1 for weight in decayed["params"])
+    made = module()
+    return made, made.configure_optimizers()["optimizer"]
+
+
+def test_decay_spares_biases(monkeypatch):
+    made, found = optimizer(monkeypatch)
+    spared, *decayed = found.param_groups
+    assert spared["weight_decay"] == 0.0
     assert all(weight.ndim == 1 for weight in spared["params"])
-    assert len(decayed["params"]) + len(spared["params"]) == len(list(module().parameters()))
+    assert {group["weight_decay"] for group in decayed} == {0.1}
+    assert all(weight.ndim > 1 for group in decayed for weight in group["params"])
+    assert sum(len(group["params"]) for group in found.param_groups) == len(list(made.parameters()))
+
+
+def test_rates_fall_with_the_number_of_inputs(monkeypatch):
+    made, found = optimizer(monkeypatch)
+    rates = {id(weight): group["initial_lr"] for group in found.param_groups for weight in group["params"]}
+    encoder, decoder = made.vae.encoder, made.vae.decoder
+    assert encoder.latent.in_features == 1024
+    assert rates[id(encoder.latent.weight)] == pytest.approx(1e-3 / 4)
+    assert rates[id(encoder.layers[4][0].weight)] == pytest.approx(1e-3 / 8)  # 4 x 512 inputs
+    assert rates[id(decoder.layers[0][0].weight)] == pytest.approx(1e-3 / 2)  # 512, for each of four outputs
+    assert rates[id(decoder.latent.weight)] == rates[id(decoder.magnitude.weight)] == 1e-3
 
 
 def test_the_seed_decides_the_steps_noise(monkeypatch):

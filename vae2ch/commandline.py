@@ -132,3 +132,8 @@ def refusals() -> Iterator[None]:
             yield
         except (HydraException, OmegaConfBaseException) as error:
             raise Refusal(explain(error)) from None
+        except ValueError as error:  # Hydra's own, for data=null or data=3
+            if "Config group override" not in str(error):
+                raise
+            given = ", ".join(text for text in sys.argv[1:] if re.match(r"\w+=", text))
+            raise Refusal(f"{given}: a group takes the name of one of its options; --help lists them") from None

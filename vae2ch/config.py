@@ -106,6 +106,7 @@ class Config:
     minutes: float | None = limited(low=0.01, high=1e6)  # of training; null: until max_epochs or a plateau
     seed: int = limited(low=0, high=2**31 - 1)
     name: str = MISSING
+    preset: str = MISSING  # the name of the preset, to tell runs apart by
     data: Data = field(default_factory=Data)
     augment: Augment = field(default_factory=Augment)
     representation: Representation = field(default_factory=Representation)

@@ -7,9 +7,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from vae2ch.refusal import Refusal
+from vae2ch.representation import Representation
 from vae2ch.training import FORMAT, VAEModule
 
 BATCH = 16  # segments at once
+CONSISTENCY = 4  # iterations that bring the bins of one partial together
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -59,6 +61,11 @@ def crossfade(segment: int, overlap: int) -> Tensor:
     return torch.cat([ramp, torch.ones(segment - 2 * overlap), ramp.flip(0)])
 
 
+def synthesise(representation: Representation, spectrogram: Tensor) -> Tensor:
+    """Sound of spectrograms that a model made [B, 2, F, T]; exact where they are exact  [B, S]"""
+    return representation.inverse(spectrogram, iterations=CONSISTENCY)
+
+
 def reconstruct(module: VAEModule, wave: Tensor, *, ceiling: bool = False) -> Tensor:
     """A sound of any length [S] through the model (or, for ``ceiling``, past it); the same length back.
 
@@ -79,8 +86,8 @@ def reconstruct(module: VAEModule, wave: Tensor, *, ceiling: bool = False) -> Te
         for start in range(0, count, BATCH):
             spectrogram = representation(segments[start : start + BATCH])
             if not ceiling:
-                spectrogram, _ = module.vae(spectrogram)
-            for number, part in enumerate(representation.inverse(spectrogram), start):
+                spectrogram = module.reconstruct(spectrogram)
+            for number, part in enumerate(synthesise(representation, spectrogram), start):
                 output[number * stride : number * stride + length] += weights[number] * part
     return output[: wave.shape[-1]]
 
@@ -90,4 +97,4 @@ def sample(module: VAEModule, count: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     latent = torch.randn(count, module.vae.latent_dim, generator=generator).to(module.device)
     with torch.inference_mode():
-        return module.representation.inverse(module.vae.decode(latent))
+        return synthesise(module.representation, module.vae.decode(latent))

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 PHASE_GRID = 2.0**21
 # log1p(gain * |X|) reaches 9.2 for a full-scale sine at a gain of 1e4; the net sees about a half.
 SCALE = 2.0
+QUIETEST = 1e-4  # -80 dB: what is below is not brought up
 
 
 class Size(NamedTuple):
@@ -71,21 +72,53 @@ class Representation(nn.Module):
         with torch.autocast(wave.device.type, enabled=False):
             whole = (self.frames_of(wave.shape[-1]) - 1) * self.hop
             wave = nn.functional.pad(wave.float(), (0, whole - wave.shape[-1]))
-            spectrum = torch.stft(
-                wave, self.n_fft, self.hop, window=self.window, pad_mode="constant", return_complex=True
-            )  # [B, F, T]
-            magnitude = torch.log1p(self.gain / self.full_scale * spectrum.abs()) / SCALE
+            spectrum = self.spectrum(wave)  # [B, F, T]
+            magnitude = self.magnitude(spectrum.abs())
             return torch.stack([magnitude, self.differentiate(spectrum.angle() / math.pi)], dim=1)
 
-    def inverse(self, spectrogram: Tensor, samples: int | None = None) -> Tensor:
-        """Sound of ``spectrogram`` [B, 2, F, T] as [B, S]; S is ``samples`` or (T - 1) * hop."""
+    def inverse(self, spectrogram: Tensor, samples: int | None = None, iterations: int = 0) -> Tensor:
+        """Sound of ``spectrogram`` [B, 2, F, T] as [B, S]; S is ``samples`` or (T - 1) * hop.
+
+        A net's frequencies, summed bin by bin, let the bins of one partial drift apart. Each of the
+        ``iterations`` gives every bin the phase that its neighbours in frequency and time agree on
+        (Griffin and Lim 1984), from the summed phase on; an exact spectrogram stays as it is.
+        """
         with torch.autocast(spectrogram.device.type, enabled=False):
             magnitude, frequency = spectrogram.float().unbind(dim=1)  # [B, F, T] each
-            amplitude = torch.expm1(SCALE * magnitude) * (self.full_scale / self.gain)
+            amplitude = self.amplitude(magnitude)
             phase = math.pi * self.integrate(frequency)
-            whole = (spectrogram.shape[-1] - 1) * self.hop
-            wave = torch.istft(torch.polar(amplitude, phase), self.n_fft, self.hop, window=self.window, length=whole)
+            wave = self.synthesise(torch.polar(amplitude, phase))
+            for _ in range(iterations):
+                wave = self.synthesise(torch.polar(amplitude, self.spectrum(wave).angle()))
             return wave if samples is None else wave[..., :samples]
+
+    def spectrum(self, wave: Tensor) -> Tensor:
+        """Short-time Fourier transform of [B, S], a multiple of the hop  [B, F, T]"""
+        return torch.stft(wave, self.n_fft, self.hop, window=self.window, pad_mode="constant", return_complex=True)
+
+    def synthesise(self, spectrum: Tensor) -> Tensor:
+        """The wave whose spectrum is nearest to [B, F, T]: its inverse transform  [B, S]"""
+        whole = (spectrum.shape[-1] - 1) * self.hop
+        return torch.istft(spectrum, self.n_fft, self.hop, window=self.window, length=whole)
+
+    def magnitude(self, amplitude: Tensor) -> Tensor:
+        """Channel 0 of the absolute values of a short-time Fourier transform, same shape."""
+        return torch.log1p(self.gain / self.full_scale * amplitude) / SCALE
+
+    def amplitude(self, magnitude: Tensor) -> Tensor:
+        """The mirror image of ``magnitude``."""
+        return torch.expm1(SCALE * magnitude) * (self.full_scale / self.gain)
+
+    def level(self, spectrogram: Tensor) -> Tensor:
+        """Amplitude of the loudest bin of [B, 2, F, T], relative to full scale, at least ``QUIETEST``  [B]"""
+        loudest = spectrogram[:, 0].float().amax(dim=(-2, -1))
+        return (self.amplitude(loudest) / self.full_scale).clamp(min=QUIETEST)
+
+    def scaled(self, spectrogram: Tensor, factor: Tensor) -> Tensor:
+        """The spectrogram [B, 2, F, T] of the same sounds, each ``factor`` [B] times as loud."""
+        magnitude, frequency = spectrogram.float().unbind(dim=1)
+        louder = self.magnitude(factor[:, None, None] * self.amplitude(magnitude))
+        return torch.stack([louder, frequency], dim=1)
 
     def differentiate(self, phase: Tensor) -> Tensor:
         """Phase in half-turns [B, F, T] to instantaneous frequency in [-1, 1], same shape."""

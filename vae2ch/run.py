@@ -9,17 +9,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import lightning
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from vae2ch import hardware
+from vae2ch import hardware, principal
 from vae2ch.callbacks import Listening, Progress, Verdict
 from vae2ch.data import SoundDataModule
 from vae2ch.data.collection import write_csv
 from vae2ch.refusal import Refusal
 from vae2ch.training import VAEModule
+
+GLIMPSE = 600  # segments that the start is computed from: 0.3 GB of spectrograms
 
 
 def quieten() -> None:
@@ -37,7 +39,6 @@ def callbacks(settings: dict, folder: Path) -> list[lightning.Callback]:
     kept = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
     return [
         Progress(),
-        LearningRateMonitor(logging_interval="step"),
         EarlyStopping("val/loss", patience=settings["training"]["patience"], check_finite=False),
         ModelCheckpoint(filename="best", monitor="val/loss", save_weights_only=True, **kept),
         ModelCheckpoint(filename="last", **kept),
@@ -125,6 +126,7 @@ def run(settings: dict, folder: Path) -> float:
         Refusal: the settings or the sounds can't be used
     """
     quieten()
+    hardware.keep_memory()
     lightning.seed_everything(settings["seed"], verbose=False)
     say = rank_zero_only(print)
     data, module = build(settings)
@@ -134,6 +136,7 @@ def run(settings: dict, folder: Path) -> float:
     if trainer.is_global_zero:
         write_csv(data.collection, data.representation.sample_rate, folder / "sounds.csv")
     say(welcome(settings, module, trainer), flush=True)
+    principal.start(module.vae, data.glimpse(GLIMPSE)[:, 0], settings["training"]["kl_weight"])
     trainer.fit(module, datamodule=data)
     best = folder / "checkpoints" / "best.ckpt"
     scores = trainer.test(module, datamodule=data, ckpt_path=best, verbose=False)[0]

@@ -1,21 +1,23 @@
 """The LightningModule: losses, steps, optimizer and schedule of the VAE."""
 
+import itertools
 import math
 
 import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Timer
-from torch import Tensor
+from torch import Tensor, nn
 
 from vae2ch import losses
 from vae2ch.data import Batch
 from vae2ch.metrics import active_units
-from vae2ch.model import VAE, Posterior
+from vae2ch.model import VAE, Down, Posterior, Up
 from vae2ch.refusal import Refusal
 from vae2ch.representation import Representation
 
-FORMAT = 1  # of the checkpoint: raised when an older one can no longer be read
+FAN_IN = 256  # inputs of a layer up to which it has the full learning rate
+FORMAT = 2  # of the checkpoint: raised when an older one can no longer be read
 
 
 def budget_spent(trainer: lightning.Trainer) -> float:
@@ -26,6 +28,11 @@ def budget_spent(trainer: lightning.Trainer) -> float:
         if remaining is not None:
             spent = max(spent, elapsed / (elapsed + remaining))
     return min(1.0, spent)
+
+
+def inputs_of(layer: Down | Up | nn.Linear) -> int:
+    """How many numbers one output of a layer is summed from."""
+    return layer.in_channels if isinstance(layer, Up) else layer.weight[0].numel()
 
 
 class VAEModule(lightning.LightningModule):
@@ -53,6 +60,12 @@ class VAEModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Mark the checkpoint as ours, so that loading another kind of file can be refused by name."""
         checkpoint["vae2ch"] = FORMAT
+
+    def reconstruct(self, spectrogram: Tensor) -> Tensor:
+        """Spectrograms [B, 2, F, T] through the model, each at its own level; the same shape."""
+        level = self.representation.level(spectrogram)
+        made, _ = self.vae(self.representation.scaled(spectrogram, 1 / level))
+        return self.representation.scaled(made, level)
 
     # -- loss ---------------------------------------------------------------------------------
 
@@ -115,6 +128,7 @@ class VAEModule(lightning.LightningModule):
         """Loss of a batch."""
         loss, _ = self.step(batch, "train")
         self.log("train/kl_weight", self.kl_weight())
+        self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -143,13 +157,19 @@ class VAEModule(lightning.LightningModule):
         return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * spent)))
 
     def configure_optimizers(self) -> dict:
-        """AdamW (Loshchilov and Hutter 2019); no decay on biases and normalisation."""
-        matrices = [weight for weight in self.parameters() if weight.ndim > 1]
-        vectors = [weight for weight in self.parameters() if weight.ndim <= 1]
-        groups = [
-            {"params": matrices, "weight_decay": self.settings["weight_decay"]},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=self.settings["learning_rate"], betas=(0.9, 0.99), fused=True)
+        """AdamW (Loshchilov and Hutter 2019); no decay on biases.
+
+        A step of Adam moves every weight alike, so a layer's output moves with the number of its
+        inputs: beyond ``FAN_IN`` of them its rate falls in proportion (Yang et al. 2022, "Tensor
+        programs V", maximal update parametrisation). Without this the 32,768 inputs of the latents
+        would undo their start within a few steps.
+        """
+        layers = [layer for layer in self.vae.modules() if isinstance(layer, (Down, Up, nn.Linear))]
+        rate, decay = self.settings["learning_rate"], self.settings["weight_decay"]
+        groups = [{"params": [layer.bias for layer in layers], "lr": rate, "weight_decay": 0.0}]
+        for fan_in, alike in itertools.groupby(sorted(layers, key=inputs_of), key=inputs_of):
+            weights = [layer.weight for layer in alike]
+            groups.append({"params": weights, "lr": rate * min(1.0, FAN_IN / fan_in), "weight_decay": decay})
+        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

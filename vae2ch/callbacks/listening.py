@@ -10,7 +10,7 @@ from torch.utils.data import Subset
 from torch.utils.tensorboard import SummaryWriter
 
 from vae2ch import audio, inference, pictures
-from vae2ch.data.dataset import Item
+from vae2ch.data.dataset import Item, spread
 from vae2ch.report import write_report
 from vae2ch.training import VAEModule
 
@@ -23,11 +23,6 @@ def writer(trainer: lightning.Trainer) -> SummaryWriter | None:
         if isinstance(logger, TensorBoardLogger):
             return logger.experiment
     return None
-
-
-def spread(count: int, total: int) -> list[int]:
-    """``count`` indices evenly over ``total`` items."""
-    return sorted({round(step * (total - 1) / max(1, count - 1)) for step in range(min(count, total))})
 
 
 class Listening(lightning.Callback):

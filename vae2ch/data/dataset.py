@@ -35,11 +35,13 @@ class Item(NamedTuple):
         wave: samples, zeros after the sound's end  [S] or [B, S]
         samples: how many of them are the sound  [] or [B]
         index: position in the dataset  [] or [B]
+        gain: how much louder than at its usual level the model shall see it  [] or [B]
     """
 
     wave: Tensor
     samples: Tensor
     index: Tensor
+    gain: Tensor
 
 
 class Draw(NamedTuple):
@@ -65,6 +67,11 @@ def cut(wave: np.ndarray, length: int) -> list[int]:
         starts.append(start)
         position = start + length
     return starts
+
+
+def spread(count: int, total: int) -> list[int]:
+    """``count`` indices evenly over ``total`` items."""
+    return sorted({round(step * (total - 1) / max(1, count - 1)) for step in range(min(count, total))})
 
 
 class SoundDataset(Dataset[Item]):
@@ -99,7 +106,7 @@ class SoundDataset(Dataset[Item]):
         part = part[: self.length - before]
         wave = torch.zeros(self.length)
         wave[before : before + part.size] = torch.from_numpy(part)
-        return Item(wave, torch.tensor(before + part.size), torch.tensor(index))
+        return Item(wave, torch.tensor(before + part.size), torch.tensor(index), torch.tensor(1.0))
 
 
 class Variations(Dataset[Item]):
@@ -108,7 +115,7 @@ class Variations(Dataset[Item]):
     Args:
         speed: up to so much faster or slower, as a share; 0.06 is a semitone in pitch
         shift: up to so many seconds later (into silence, or the sound before the segment)
-        gain_db: up to so many dB softer or louder; never beyond full scale
+        gain_db: up to so many dB softer or louder than at its usual level
         polarity: flip the sign of half of them
         seed, sample_rate: of the run
     """
@@ -137,9 +144,7 @@ class Variations(Dataset[Item]):
         sign = -1.0 if self.polarity and random.random() < 0.5 else 1.0
         speed = (1 + self.speed) ** random.uniform(-1, 1)
         item = self.dataset.excerpt(draw.index, shift, speed)
-        loudest = max(1.0, float(item.wave.abs().max()))  # what is louder than full scale stays so
-        peak = max(1e-9, float(item.wave.abs().max()))
-        return item._replace(wave=item.wave * (sign * min(gain, loudest / peak)))
+        return item._replace(wave=sign * item.wave, gain=torch.tensor(gain, dtype=torch.float32))
 
 
 class EpochSampler(Sampler[Draw]):

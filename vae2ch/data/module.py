@@ -1,15 +1,17 @@
 """The LightningDataModule: batches of padded two-channel spectrograms."""
 
+import itertools
 from pathlib import Path
 from typing import NamedTuple
 
 import lightning
+import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from vae2ch.data import collection
 from vae2ch.data.collection import Collection
-from vae2ch.data.dataset import EpochSampler, Item, SoundDataset, Variations
+from vae2ch.data.dataset import EpochSampler, Item, SoundDataset, Variations, spread
 from vae2ch.model import pad_to_stride
 from vae2ch.representation import Representation
 
@@ -18,16 +20,18 @@ class Batch(NamedTuple):
     """What the model trains on.
 
     Attributes:
-        spectrogram: both channels, both axes padded to multiples of 32  [B, 2, F, T]
+        spectrogram: both channels, the loudest bin at full scale, both axes padded to multiples of 32  [B, 2, F, T]
         wave: the sound they were made from  [B, S]
         samples: how many of the samples are the sound's own  [B]
         index: position in the dataset  [B]
+        gain: how far the loudest bin is from full scale  [B]
     """
 
     spectrogram: Tensor
     wave: Tensor
     samples: Tensor
     index: Tensor
+    gain: Tensor
 
 
 class SoundDataModule(lightning.LightningDataModule):
@@ -89,7 +93,21 @@ class SoundDataModule(lightning.LightningDataModule):
         """The test split as it is."""
         return self.loader(self.datasets["test"])
 
-    def loader(self, dataset: SoundDataset | Variations, **options: object) -> DataLoader:
+    def glimpse(self, count: int) -> Tensor:
+        """Padded spectrograms of training segments, half as they are and half varied  [N, 2, F, T], N near ``count``
+
+        Where there are fewer segments than ``count`` / 2, all of them, and more variations.
+        """
+        dataset = self.datasets["train"]
+        plain = self.loader(Subset(dataset, spread(count // 2, len(dataset))))
+        found: list[Tensor] = []
+        for item in itertools.chain(plain, self.train_dataloader()):
+            found.append(self.on_after_batch_transfer(item, 0).spectrogram)
+            if sum(map(len, found)) >= count:
+                break
+        return torch.cat(found)
+
+    def loader(self, dataset: Dataset[Item], **options: object) -> DataLoader:
         """A DataLoader with the configured batch size and workers."""
         workers = self.data["workers"]
         return DataLoader(
@@ -97,6 +115,8 @@ class SoundDataModule(lightning.LightningDataModule):
         )
 
     def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Batch:
-        """Analyse on whatever device the batch is on, then pad both axes to multiples of 32."""
-        spectrogram = self.representation.to(batch.wave.device)(batch.wave)
-        return Batch(pad_to_stride(spectrogram), *batch)
+        """Analyse on whatever device the batch is on, divide the level out, pad both axes to multiples of 32."""
+        representation = self.representation.to(batch.wave.device)
+        spectrogram = representation(batch.wave)
+        levelled = representation.scaled(spectrogram, batch.gain / representation.level(spectrogram))
+        return Batch(pad_to_stride(levelled), *batch)

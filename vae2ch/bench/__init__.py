@@ -1,0 +1,1 @@
+"""Measurements of the project itself; what they print stands in docs/."""

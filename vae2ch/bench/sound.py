@@ -1,0 +1,239 @@
+"""The judge: a model trained for some minutes, beside what one would use without it, on sounds it never heard.
+
+    make bench-sound DATA=DIR MINUTES=10
+
+Every method makes the same held-out sounds. The baselines get what the model gets: the same
+training sounds, the same representation, the same number of latents; PCA with the true frequency gets more.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchaudio.transforms import GriffinLim, InverseMelScale, MelScale
+
+from vae2ch import inference
+from vae2ch.bench import brief
+from vae2ch.callbacks.verdict import Verdict
+from vae2ch.data import SoundDataModule
+from vae2ch.data.dataset import spread
+from vae2ch.refusal import one_line_refusals
+from vae2ch.representation import SCALE, Representation
+from vae2ch.run import run
+from vae2ch.training import VAEModule
+
+ITERATIONS = 64  # of Griffin-Lim
+MELS = 128
+MEASURED = 100  # held-out sounds at most
+DRAWN = 32  # sounds drawn from the model
+TRAINED = 1000  # training sounds that the baselines learn from, at most
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the methods are given.
+
+    Attributes:
+        module: the trained model
+        train: spectrograms of the training segments  [N, 2, F, T]
+        held_out: of the held-out ones  [M, 2, F, T]
+        waves: the held-out segments' sound  [M, S]
+    """
+
+    module: VAEModule
+    train: Tensor
+    held_out: Tensor
+    waves: Tensor
+
+    @property
+    def representation(self) -> Representation:
+        """Of the model."""
+        return self.module.representation
+
+    def griffin_lim(self, magnitude: Tensor) -> Tensor:
+        """Sound from channel 0 alone [M, F, T], by 64 fast Griffin-Lim iterations from a random phase  [M, S]"""
+        representation = self.representation
+        transform = GriffinLim(
+            representation.n_fft,
+            ITERATIONS,
+            hop_length=representation.hop,
+            window_fn=torch.hann_window,
+            power=1.0,
+            length=representation.segment,
+        )
+        return transform(representation.amplitude(magnitude))
+
+    def with_true_frequency(self, magnitude: Tensor) -> Tensor:
+        """Sound from channel 0 [M, F, T] with the original's own phase  [M, S]"""
+        return self.representation.inverse(torch.stack([magnitude, self.held_out[:, 1]], dim=1))
+
+    def pca(self) -> Tensor:
+        """Held-out magnitudes through a linear PCA of the training magnitudes with as many latents  [M, F, T]
+
+        Each sound at its own level, as the model has them: without that PCA does worse.
+        """
+        representation = self.representation
+        levels = representation.level(self.held_out)
+        train = representation.scaled(self.train, 1 / representation.level(self.train))[:, 0].flatten(1)
+        held_out = representation.scaled(self.held_out, 1 / levels)[:, 0].flatten(1)
+        mean = train.mean(dim=0)
+        _, weights = torch.linalg.eigh(((train - mean) @ (train - mean).T).double())
+        kept = min(self.module.vae.latent_dim, len(train) - 1)
+        directions = torch.linalg.qr((train - mean).T @ weights[:, -kept:].float()).Q
+        made = ((held_out - mean) @ directions @ directions.T + mean).clamp(min=0)
+        pictures = torch.stack([made.view_as(self.held_out[:, 0]), self.held_out[:, 1]], dim=1)
+        return representation.scaled(pictures, levels)[:, 0]
+
+    def nearest(self) -> Tensor:
+        """The training segment nearest to each held-out one in log magnitude  [M, S]"""
+        distances = torch.cdist(self.held_out[:, 0].flatten(1), self.train[:, 0].flatten(1))
+        return self.representation.inverse(self.train[distances.argmin(dim=1)])
+
+    def mel(self) -> Tensor:
+        """What a mel spectrogram keeps: 128 bands and back, phase by Griffin-Lim; no model  [M, S]"""
+        representation = self.representation
+        rate, bins = representation.sample_rate, representation.size.bins
+        mels = MelScale(MELS, rate, n_stft=bins)(representation.amplitude(self.held_out[:, 0]))
+        amplitude = InverseMelScale(bins, MELS, rate, driver="gelsd")(mels).clamp(min=0)
+        return self.griffin_lim(representation.magnitude(amplitude))
+
+    def decoded(self) -> Tensor:
+        """What the decoder gives for the held-out segments  [M, 2, F, T]"""
+        with torch.inference_mode():
+            return torch.cat([self.module.reconstruct(part) for part in self.held_out.split(inference.BATCH)])
+
+
+def methods(case: Case) -> dict[str, Callable[[], Tensor]]:
+    """Every way to make the held-out sounds; what is timed is the way from spectrogram to sound."""
+    representation, pca, made = case.representation, case.pca(), case.decoded()
+    return {
+        "analysis and synthesis, no model (ceiling)": lambda: inference.synthesise(representation, case.held_out),
+        "the model": lambda: inference.synthesise(representation, made),
+        "its decoder, frequency summed bin by bin": lambda: representation.inverse(made),
+        f"its decoder, {ITERATIONS} Griffin-Lim iterations": lambda: case.griffin_lim(made[:, 0]),
+        "its decoder, true frequency": lambda: case.with_true_frequency(made[:, 0]),
+        "PCA, true frequency": lambda: case.with_true_frequency(pca),
+        f"PCA, {ITERATIONS} Griffin-Lim iterations": lambda: case.griffin_lim(pca),
+        "the nearest training sound": case.nearest,
+        f"{MELS} mels, {ITERATIONS} Griffin-Lim iterations, no model": case.mel,
+    }
+
+
+def score(waves: Tensor, estimates: Tensor, lengths: list[int], rate: int) -> list[dict[str, float]]:
+    """The measures of every sound  [M, S]"""
+    triples = zip(waves, estimates, lengths, strict=True)
+    return [Verdict.measure(wave[:length], estimate[:length], rate) for wave, estimate, length in triples]
+
+
+def mean(rows: list[dict[str, float]], name: str) -> float:
+    """Of one measure, over the sounds that have it."""
+    values = [row[name] for row in rows if name in row and math.isfinite(row[name])]
+    return sum(values) / len(values) if values else math.nan
+
+
+def nearest_distances(these: Tensor, others: Tensor) -> Tensor:
+    """Distance of each of [N, K] to the nearest of [M, K], root mean square over K  [N]"""
+    return torch.cdist(these.flatten(1), others.flatten(1)).amin(dim=1) / these[0].numel() ** 0.5
+
+
+def generation(case: Case) -> dict[str, float]:
+    """How far drawn sounds are from real ones, in dB of log magnitude at equal level, medians.
+
+    A draw that is a copy is near 0; two draws that are alike, too. What a real sound's distance is, the
+    held-out sounds tell.
+    """
+    representation = case.representation
+
+    def magnitudes(spectrograms: Tensor) -> Tensor:
+        levelled = representation.scaled(spectrograms, 1 / representation.level(spectrograms))
+        return levelled[:, 0] * SCALE * 20 / math.log(10)  # dB
+
+    train, held_out = magnitudes(case.train), magnitudes(case.held_out)
+    found = {"held-out to the nearest training sound": nearest_distances(held_out, train).median()}
+    drawn = magnitudes(representation(inference.sample(case.module, DRAWN, seed=0)))
+    among = torch.cdist(drawn.flatten(1), drawn.flatten(1)).fill_diagonal_(math.inf) / drawn[0].numel() ** 0.5
+    found["a draw from the prior to the nearest training sound"] = nearest_distances(drawn, train).median()
+    found["the draw that is nearest to a training sound"] = nearest_distances(drawn, train).min()
+    found["the two draws that are most alike"] = among.min()
+    return {name: float(value) for name, value in found.items()}
+
+
+def segments(data: SoundDataModule, split: str, most: int) -> tuple[Tensor, list[int], list[str]]:
+    """Waves [N, S], lengths without padding, and labels of a split's segments."""
+    dataset = data.datasets[split]
+    chosen = spread(most, len(dataset))
+    items = [dataset[index] for index in chosen]
+    labels = [data.label(split, index) for index in chosen]
+    return torch.stack([item.wave for item in items]), [int(item.samples) for item in items], labels
+
+
+def judge(module: VAEModule, data: SoundDataModule) -> dict:
+    """Scores of every method, of every held-out sound, and of what the model draws."""
+    representation = module.representation
+    waves, lengths, labels = segments(data, "test", MEASURED)
+    train, _, _ = segments(data, "train", TRAINED)
+    case = Case(module, representation(train), representation(waves), waves)
+    scores, seconds = {}, {}
+    for name, make in methods(case).items():
+        begin = time.perf_counter()
+        estimates = make()
+        seconds[name] = time.perf_counter() - begin
+        scores[name] = score(waves, estimates, lengths, representation.sample_rate)
+        print(f"  {name}: {mean(scores[name], 'multi_resolution_stft'):.3f}", flush=True)
+    return {"files": labels, "scores": scores, "seconds": seconds, "generation": generation(case)}
+
+
+def report(found: dict, title: str) -> str:
+    """The tables, in Markdown."""
+    lines = [
+        f"### {title}",
+        "",
+        "| how the held-out sounds are made | LSD (dB) | MR-STFT | pitch right | SNR (dB) | s |",
+    ]
+    lines.append("|---|---|---|---|---|---|")
+    for name, rows in found["scores"].items():
+        pitched = [row["pitch_right"] for row in rows if "pitch_right" in row]
+        cells = [f"{mean(rows, column):.2f}" for column in ("log_spectral_distance", "multi_resolution_stft")]
+        cells += [f"{sum(pitched):.0f}/{len(pitched)}", f"{mean(rows, 'snr'):.1f}", f"{found['seconds'][name]:.2f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "| log magnitude, RMS | dB |", "|---|---|"]
+    lines += [f"| {name} | {value:.1f} |" for name, value in found["generation"].items()]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Train, judge, print; the JSON has every file, worst first."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--data", default="", help="a folder of sounds; the built-in notes where none is given")
+    arguments.add_argument("--minutes", type=float, default=10.0)
+    arguments.add_argument("--out", type=Path, default=Path("outputs/bench-sound"))
+    arguments.add_argument("overrides", nargs="*", help="settings, as for train.py")
+    options = arguments.parse_args()
+    source = ["data=folder", f'data.root="{options.data}"'] if options.data else []
+    with one_line_refusals():
+        settings = brief.settings([f"minutes={options.minutes}", *source, *options.overrides])
+        options.out.mkdir(parents=True, exist_ok=True)
+        run(settings, options.out)
+        module = inference.load(options.out)
+        data = SoundDataModule(**{part: settings[part] for part in ("data", "augment", "representation", "seed")})
+        data.setup()
+        found = judge(module, data)
+    worst = sorted(
+        zip(found["files"], found["scores"]["the model"], strict=True),
+        key=lambda pair: -pair[1]["multi_resolution_stft"],
+    )
+    found["worst_first"] = [{"file": file, **row} for file, row in worst]
+    (options.out / "sound.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    title = f"{options.data or 'the built-in notes'}, {options.minutes:g} minutes, {len(found['files'])} held out"
+    (options.out / "sound.md").write_text(report(found, title) + "\n", encoding="utf-8")
+    print(report(found, title))
+
+
+if __name__ == "__main__":
+    main()
