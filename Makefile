@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+DATA ?=
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint tensorboard clean
+.PHONY: help install train test lint tensorboard bench-sound bench-speed clean
 
 help: ## print these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +32,12 @@ lint: .venv/installed ## check style and formatting
 
 tensorboard: .venv/installed ## look at all runs, at http://localhost:6006
 	$(BIN)/tensorboard --logdir outputs
+
+bench-sound: .venv/installed ## judge a model beside PCA, Griffin-Lim and the nearest sound; DATA=DIR MINUTES=10
+	$(BIN)/python -m vae2ch.bench.sound --data "$(DATA)" --minutes $(MINUTES) $(ARGS)
+
+bench-speed: .venv/installed ## time the step, the data, the start, and collections of up to 100,000 files
+	$(BIN)/python -m vae2ch.bench.speed $(ARGS)
 
 clean: ## remove .venv and caches; outputs stay
 	rm -rf .venv *.egg-info .pytest_cache .ruff_cache

@@ -16,6 +16,7 @@ DATA = {
     "source": "folder",
     "validation": 0.1,
     "test": 0.1,
+    "cache": None,
     "limit": None,
     "train_segments": None,
     "batch_size": 4,

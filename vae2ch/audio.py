@@ -5,13 +5,14 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
+from vae2ch.cache import Cache, Kept
 from vae2ch.refusal import Refusal
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif", ".aifc", ".opus", ".w64")
@@ -19,6 +20,7 @@ RATES = (1_000, 1_000_000)  # Hz
 LOUDEST = 100.0  # 40 dB over full scale: beyond it the samples are not sound in [-1, 1]
 LONGEST = 2 * 3600  # seconds; one such file takes 1.4 GB while it is decoded
 BLOCK = 1 << 16  # frames
+NOTHING = np.empty(0, np.float32)
 QUIETEST = 1e-6  # -120 dB: a file whose peak is below it is silent
 
 
@@ -158,8 +160,26 @@ def read(path: Path, root: Path, sample_rate: int) -> Sound:
     return Sound(path, shown(path.relative_to(root)), wave, digest, remark)
 
 
-def scan(root: Path, sample_rate: int, paths: list[Path] | None = None) -> Scan:
+def look(path: Path, root: Path, sample_rate: int, cache: Cache) -> Sound | str:
+    """One file of a collection, from the cache or else decoded: its sound, or why it is refused."""
+    name = shown(path.relative_to(root))
+    if kept := cache.get(name, path):
+        return kept.refused or Sound(path, name, cache.wave(kept), kept.digest, kept.remark)
+    try:
+        before = cache.stamp(path)  # before it is read: a change while it is read is a change
+        sound = read(path, root, sample_rate)
+    except Undecodable as reason:
+        cache.put(name, Kept(before, refused=str(reason)))
+        return str(reason)
+    kept_there = cache.put(name, Kept(before, digest=sound.digest, remark=sound.remark), sound.wave)
+    return replace(sound, wave=NOTHING) if kept_there else sound
+
+
+def scan(root: Path, sample_rate: int, paths: list[Path] | None = None, cache: Path | None = None) -> Scan:
     """Decode every sound file below ``root``, or those of ``paths``, at ``sample_rate`` Hz.
+
+    Args:
+        cache: folder where decoded sounds are kept, so that only what has changed is decoded again
 
     Raises:
         Refusal: there is no folder, no sound file in it, or none that decodes (listing why)
@@ -169,14 +189,20 @@ def scan(root: Path, sample_rate: int, paths: list[Path] | None = None) -> Scan:
 
     sounds, refused = [], {}
     paths = list_files(root) if paths is None else paths
-    for path in tqdm(paths, desc="reading", unit=" files", leave=False, delay=1):
-        try:
-            sounds.append(read(path, root, sample_rate))
-        except Undecodable as reason:
-            refused[shown(path.relative_to(root))] = str(reason)
+    with Cache(cache, root, sample_rate) as kept:
+        for path in tqdm(paths, desc="reading", unit=" files", leave=False, delay=1):
+            found = look(path, root, sample_rate, kept)
+            if isinstance(found, Sound):
+                sounds.append(found)
+            else:
+                refused[shown(path.relative_to(root))] = found
     if not sounds:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:10])
         raise Refusal(f"none of the {len(refused)} sound files in {root} can be used: {reasons}")
+    for number, sound in enumerate(sounds):
+        if not sound.wave.size:  # it is on disk by now; if even that went wrong, decode it again
+            wave = kept.recall(sound.name)
+            sounds[number] = read(sound.path, root, sample_rate) if wave is None else replace(sound, wave=wave)
     return Scan(sounds, refused)
 
 

@@ -26,6 +26,7 @@ class Data:
     root: str = MISSING
     validation: float = limited(low=0.0, high=0.9)  # share of the recordings
     test: float = limited(low=0.0, high=0.9)
+    cache: str | None = MISSING  # where decoded sounds are kept; null: nowhere
     limit: int | None = limited(low=1)  # files of each NSynth split
     train_segments: int | None = limited(low=1)  # train on the first so many alone; null: on all
     batch_size: int = limited(low=2)

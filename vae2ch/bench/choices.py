@@ -19,7 +19,7 @@ from vae2ch import principal
 from vae2ch.bench import brief
 from vae2ch.data import SoundDataModule
 from vae2ch.model import WIDTHS, Down, Up
-from vae2ch.run import GLIMPSE
+from vae2ch.run import GLIMPSE, build
 from vae2ch.training import VAEModule
 
 SHOWN = ("parameters (M)", "steps", "magnitude", "frequency", "kl", "active_units")
@@ -143,7 +143,7 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0])
     options = arguments.parse_args()
     settings = brief.settings()
-    data = SoundDataModule(**{part: settings[part] for part in ("data", "augment", "representation")}, seed=0)
+    data, _ = build(settings)
     data.setup()
     print(f"| {options.minutes:g} minutes each | {' | '.join(SHOWN)} |\n|---|{'---|' * len(SHOWN)}")
     for name in VARIANTS:

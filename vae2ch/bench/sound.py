@@ -18,14 +18,13 @@ import torch
 from torch import Tensor
 from torchaudio.transforms import GriffinLim, InverseMelScale, MelScale
 
-from vae2ch import inference
+from vae2ch import commandline, inference
 from vae2ch.bench import brief
 from vae2ch.callbacks.verdict import Verdict
 from vae2ch.data import SoundDataModule
 from vae2ch.data.dataset import spread
-from vae2ch.refusal import one_line_refusals
 from vae2ch.representation import SCALE, Representation
-from vae2ch.run import run
+from vae2ch.run import build, run
 from vae2ch.training import VAEModule
 
 ITERATIONS = 64  # of Griffin-Lim
@@ -216,12 +215,12 @@ def main() -> None:
     arguments.add_argument("overrides", nargs="*", help="settings, as for train.py")
     options = arguments.parse_args()
     source = ["data=folder", f'data.root="{options.data}"'] if options.data else []
-    with one_line_refusals():
+    with commandline.refusals():
         settings = brief.settings([f"minutes={options.minutes}", *source, *options.overrides])
         options.out.mkdir(parents=True, exist_ok=True)
         run(settings, options.out)
         module = inference.load(options.out)
-        data = SoundDataModule(**{part: settings[part] for part in ("data", "augment", "representation", "seed")})
+        data, _ = build(settings)
         data.setup()
         found = judge(module, data)
     worst = sorted(

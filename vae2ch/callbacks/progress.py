@@ -1,5 +1,7 @@
 """One progress bar for the whole run, with the time left, and a line for each validation."""
 
+import time
+
 import lightning
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
@@ -15,6 +17,7 @@ class Progress(ProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self.bar: tqdm | None = None
+        self.begin = time.perf_counter()
         self.best = float("inf")
 
     def disable(self) -> None:
@@ -38,6 +41,8 @@ class Progress(ProgressBar):
         """Move the bar."""
         if self.bar.disable:
             return
+        if trainer.global_step == 1:
+            self.bar.write(f"first step after {time.perf_counter() - self.begin:.1f} s of preparation")
         self.bar.update(100 * budget_spent(trainer) - self.bar.n)
         if trainer.global_step % 10 == 0:
             self.bar.set_postfix_str(f" step {trainer.global_step}, loss {trainer.callback_metrics['train/loss']:.3f}")

@@ -57,16 +57,20 @@ def split_by_source(sounds: list[Sound], *, validation: float, test: float, seed
     return {name: [sound for sound in sounds if sound.digest in members[name]] for name in SPLITS}
 
 
-def read_folder(root: Path, sample_rate: int, *, validation: float, test: float, seed: int) -> Collection:
+def read_folder(
+    root: Path, sample_rate: int, *, cache: Path | None, validation: float, test: float, seed: int
+) -> Collection:
     """Any tree of sound files."""
-    found = audio.scan(root, sample_rate)
+    found = audio.scan(root, sample_rate, cache=cache)
     return Collection(root, split_by_source(found.sounds, validation=validation, test=test, seed=seed), found.refused)
 
 
-def read_notes(root: Path, sample_rate: int, *, validation: float, test: float, seed: int) -> Collection:
+def read_notes(
+    root: Path, sample_rate: int, *, cache: Path | None, validation: float, test: float, seed: int
+) -> Collection:
     """The embedded notes, written below ``root`` the first time."""
     notes.write(root)
-    return read_folder(root, sample_rate, validation=validation, test=test, seed=seed)
+    return read_folder(root, sample_rate, cache=cache, validation=validation, test=test, seed=seed)
 
 
 def nsynth_paths(folder: Path, limit: int | None) -> list[Path]:
@@ -89,7 +93,7 @@ def nsynth_paths(folder: Path, limit: int | None) -> list[Path]:
     return [folder / "audio" / f"{name}.wav" for name in sorted(ranked)]
 
 
-def read_nsynth(root: Path, sample_rate: int, *, limit: int | None) -> Collection:
+def read_nsynth(root: Path, sample_rate: int, *, cache: Path | None, limit: int | None) -> Collection:
     """NSynth with its own three splits (Engel et al. 2017).
 
     Raises:
@@ -97,7 +101,8 @@ def read_nsynth(root: Path, sample_rate: int, *, limit: int | None) -> Collectio
     """
     scans: dict[str, Scan] = {}
     for name, folder in NSYNTH.items():
-        scans[name] = audio.scan(root, sample_rate, nsynth_paths(root / folder, limit))
+        paths = nsynth_paths(root / folder, limit)
+        scans[name] = audio.scan(root, sample_rate, paths, cache and cache / folder)
     refused = {file: reason for scan in scans.values() for file, reason in scan.refused.items()}
     return Collection(root, {name: scan.sounds for name, scan in scans.items()}, refused)
 

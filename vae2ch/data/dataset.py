@@ -105,7 +105,7 @@ class SoundDataset(Dataset[Item]):
         before = min(self.length, max(0, -start))
         part = part[: self.length - before]
         wave = torch.zeros(self.length)
-        wave[before : before + part.size] = torch.from_numpy(part)
+        wave[before : before + part.size] = torch.from_numpy(np.asarray(part))
         return Item(wave, torch.tensor(before + part.size), torch.tensor(index), torch.tensor(1.0))
 
 

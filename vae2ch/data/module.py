@@ -54,10 +54,12 @@ class SoundDataModule(lightning.LightningDataModule):
     def read(self) -> Collection:
         """Find and decode the sounds of the configured source."""
         rate, root = self.representation.sample_rate, Path(self.data["root"]).expanduser()
+        cache = self.data["cache"] and Path(self.data["cache"]).expanduser()
         if self.data["source"] == "nsynth":
-            return collection.read_nsynth(root, rate, limit=self.data["limit"])
+            return collection.read_nsynth(root, rate, cache=cache, limit=self.data["limit"])
         reader = {"folder": collection.read_folder, "notes": collection.read_notes}[self.data["source"]]
-        return reader(root, rate, validation=self.data["validation"], test=self.data["test"], seed=self.seed)
+        shares = {name: self.data[name] for name in ("validation", "test")}
+        return reader(root, rate, cache=cache, seed=self.seed, **shares)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the collection, the first time that it is asked for."""
