@@ -3,7 +3,8 @@ import json
 import torch
 
 from tests.conftest import QUICK, python
-from vae2ch.bench import brief, speed
+from vae2ch.bench import brief
+from vae2ch.bench.step import Plain
 from vae2ch.model import VAE
 from vae2ch.run import build
 
@@ -38,7 +39,7 @@ def test_the_plain_loop_is_the_same_network():
         )
     )
     vae: VAE = module.vae.eval()
-    plain = speed.Plain(bins=64, frames=32, latent_dim=4).eval()
+    plain = Plain(bins=64, frames=32, latent_dim=4).eval()
     mine = [layer for layer in vae.modules() if not list(layer.children()) and list(layer.parameters())]
     ordered = [*plain.encoder, plain.into, plain.out, *plain.decoder, plain.magnitude, plain.frequency]
     theirs = [layer for layer in ordered if list(layer.parameters())]

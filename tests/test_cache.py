@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from vae2ch import audio
+from vae2ch import audio, cache
 from vae2ch.refusal import Refusal
 
 RATE = 16000
@@ -64,6 +64,60 @@ def test_only_what_changed_is_decoded_again(root, tmp_path, decoded):
     assert set(index) == {"b.wav", "bad.flac", "d.wav", "sub/c.wav"}
 
 
+def test_an_interrupted_scan_forgets_nothing(root, tmp_path, decoded, monkeypatch):
+    audio.scan(root, RATE, cache=tmp_path / "cache")
+    os.utime(root / "b.wav")
+    whole = audio.read
+
+    def interrupted(path, *arguments):
+        if path.name == "b.wav":
+            raise KeyboardInterrupt
+        return whole(path, *arguments)
+
+    monkeypatch.setattr(audio, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        audio.scan(root, RATE, cache=tmp_path / "cache")
+    monkeypatch.setattr(audio, "read", whole)
+    decoded.clear()
+    audio.scan(root, RATE, cache=tmp_path / "cache")
+    assert decoded == ["b.wav"]
+
+
+def test_two_scans_at_once_leave_each_others_samples(root, tmp_path, decoded, monkeypatch):
+    whole = audio.read
+
+    def meanwhile(path, *arguments):
+        monkeypatch.setattr(audio, "read", whole)
+        audio.scan(root, RATE, cache=tmp_path / "cache")  # another one begins and ends while this one reads
+        return whole(path, *arguments)
+
+    monkeypatch.setattr(audio, "read", meanwhile)
+    same(audio.scan(root, RATE, cache=tmp_path / "cache"), audio.scan(root, RATE))
+    decoded.clear()
+    audio.scan(root, RATE, cache=tmp_path / "cache")
+    assert decoded == []
+
+
+def test_a_full_disk_keeps_what_it_took(root, tmp_path, decoded, monkeypatch, capsys):
+    written = []
+
+    def fails_on_the_second(self, samples):
+        written.append(samples)
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        append(self, samples)
+
+    append = cache.Cache.append
+    monkeypatch.setattr(cache.Cache, "append", fails_on_the_second)
+    same(audio.scan(root, RATE, cache=tmp_path / "cache"), audio.scan(root, RATE))
+    assert capsys.readouterr().err.count("No space left") == 1
+    monkeypatch.setattr(cache.Cache, "append", append)
+    decoded.clear()
+    audio.scan(root, RATE, cache=tmp_path / "cache")
+    assert "a.wav" not in decoded
+    same(audio.scan(root, RATE, cache=tmp_path / "cache"), audio.scan(root, RATE))
+
+
 def test_rates_and_folders_do_not_meet(root, tmp_path):
     copy = shutil.copytree(root, tmp_path / "copy")
     audio.write(copy / "a.wav", np.ones(3000, np.float32), 22050)
@@ -73,7 +127,7 @@ def test_rates_and_folders_do_not_meet(root, tmp_path):
         same(audio.scan(folder, rate, cache=tmp_path / "cache"), audio.scan(folder, rate))
 
 
-@pytest.mark.parametrize("damage", ["index", "samples", "shorter", "entries"])
+@pytest.mark.parametrize("damage", ["index", "samples", "shorter", "entries", "types"])
 def test_a_damaged_cache_is_made_anew(root, tmp_path, damage):
     plain = audio.scan(root, RATE, cache=tmp_path / "cache")
     index = next((tmp_path / "cache").rglob("index.json"))
@@ -82,6 +136,8 @@ def test_a_damaged_cache_is_made_anew(root, tmp_path, damage):
         index.write_text('{"a.wav": ')
     elif damage == "entries":
         index.write_text('{"a.wav": {"colour": "red"}, "b.wav": 3}')
+    elif damage == "types":
+        index.write_text(index.read_text().replace('"start": 0', '"start": "x"'))
     elif damage == "samples":
         samples.unlink()
     else:

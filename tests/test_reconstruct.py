@@ -108,6 +108,15 @@ def test_samples_are_seeded_and_differ(trained):
     assert not torch.allclose(made[0], made[1])
 
 
+def test_samples_are_as_loud_as_the_sounds(trained, folder):
+    module = inference.load(trained[0])
+    waves = [torch.from_numpy(sound.wave) for sound in audio.scan(folder, RATE).sounds]
+    levels = torch.cat([module.representation.level(module.representation(wave[None])) for wave in waves])
+    made = module.representation.level(module.representation(inference.sample(module, 20, seed=0)))
+    assert levels.min() / 3 < made.median() < levels.max() * 3
+    assert levels.max() < 0.5  # without a level of their own they would be at full scale
+
+
 def change(path, **entries):
     checkpoint = torch.load(path, weights_only=True)
     torch.save({**checkpoint, **entries}, path)

@@ -1,5 +1,9 @@
 import csv
 import math
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -128,6 +132,8 @@ def test_a_sweep_goes_on_after_a_refused_run(folder, tmp_path):
         (["data=folder", "data.root=nowhere"], ["nowhere does not exist"]),
         (["data=folder", "data.root=."], ["no sound file in ."]),
         (["data=folder", "data.root=~/sounds"], ["$HOME"]),
+        (["data=folder", 'data.root="~nosuchuser/x"'], ["~nosuchuser/x", "no such user"]),
+        (["data=null"], ["data=null", "name of one of its options"]),
         (["minutes=inf"], ["minutes=inf", "0.01 to"]),
         (["trainer.devices=abc"], ["trainer.devices=abc", "Integer"]),
         (["trainer.limit_val_batches=0"], ["trainer.limit_val_batches=0", "at least 1"]),
@@ -159,6 +165,29 @@ def test_refuses_a_folder_where_nothing_decodes(tmp_path):
 def test_refuses_an_output_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "outputs").write_text("a file in its place")
     refused(python(TRAIN, "data=folder", "data.root=.", cwd=tmp_path), "cannot write to", "outputs")
+
+
+@pytest.mark.parametrize("name", ["über (1)=x", "it's [here]", 'say "so"', "a b"])
+def test_a_path_needs_no_quotes_of_its_own(name, tmp_path):
+    refused(python(TRAIN, "data=folder", f"data.root={name}", cwd=tmp_path), f"{name} does not exist")
+
+
+def test_an_interrupted_run_keeps_what_it_has_learnt(folder, tmp_path):
+    endless = [setting for setting in QUICK if not setting.startswith("trainer")]
+    command = [sys.executable, str(TRAIN), "data=folder", f"data.root={folder}", "name=stopped", *endless]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as running:
+        for line in running.stdout:
+            if "first step" in line:
+                running.send_signal(signal.SIGINT)
+                break
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "vae2ch: interrupted; what was learnt is in outputs/stopped/checkpoints/last.ckpt" in errors
+    assert load(tmp_path / "outputs" / "stopped").vae.latent_dim == 128
 
 
 def test_help_lists_the_groups(tmp_path):

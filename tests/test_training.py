@@ -6,6 +6,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from vae2ch import losses
+from vae2ch.bench import choices
 from vae2ch.data import Batch
 from vae2ch.model import Posterior, pad_to_stride
 from vae2ch.refusal import Refusal
@@ -119,3 +120,15 @@ def test_the_seed_decides_the_steps_noise(monkeypatch):
         drawn.append(torch.randn(3))
     assert torch.equal(drawn[0], drawn[2])
     assert not torch.equal(drawn[0], drawn[1])
+
+
+@pytest.mark.parametrize("name", list(choices.VARIANTS))
+def test_every_weight_of_every_variant_is_trained(name, monkeypatch):
+    monkeypatch.setattr("vae2ch.training.budget_spent", lambda trainer: 0.0)
+    alone = SimpleNamespace(strategy=SimpleNamespace(broadcast=lambda value: value))
+    monkeypatch.setattr(VAEModule, "trainer", alone)
+    made = module()
+    choices.VARIANTS[name][0](made)
+    found = made.configure_optimizers()["optimizer"]
+    trained = [id(weight) for group in found.param_groups for weight in group["params"]]
+    assert sorted(trained) == sorted(id(weight) for weight in made.parameters())

@@ -10,18 +10,21 @@ A cache is a convenience: whatever is missing, damaged or of another version is 
 nothing can be written the sounds stay in memory.
 """
 
+import errno
 import hashlib
 import json
 import os
 import sys
+import time
 import uuid
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 import numpy as np
 
+ABANDONED = 24 * 3600  # seconds after which samples that no index names are nobody's
 VERSION = 1  # raised when decoding or resampling changes what comes out
 
 
@@ -50,48 +53,60 @@ class Cache:
     def __init__(self, folder: Path | None, root: Path, sample_rate: int) -> None:
         key = f"{VERSION}:{sample_rate}:{root.resolve()}".encode(errors="surrogateescape")
         self.folder = folder and folder / hashlib.sha256(key).hexdigest()[:16]
+        self.root = root
         self.known = self.read()
         self.found: dict[str, Kept] = {}
         self.maps: dict[str, np.ndarray] = {}
         self.block = f"{uuid.uuid4().hex}.f32"  # a name of its own: two scans at once don't meet
         self.file: IO[bytes] | None = None
         self.length = 0
+        self.full = False  # nothing more can be written
 
     def __enter__(self) -> "Cache":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            if self.file is not None:
-                self.file.close()
-            if self.folder is not None and self.found != self.known:
+        if self.file is not None:
+            self.file.close()
+        if self.folder is not None and self.found != self.known:
+            try:
                 self.write()
-        except OSError as reason:
-            self.give_up(reason)
+            except OSError as reason:
+                self.say(reason)
 
     def read(self) -> dict[str, Kept]:
         """The index as it was left, or nothing."""
         try:
             entries = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
-            return {name: Kept(**entry) for name, entry in entries.items()}
+            known = {name: Kept(**entry) for name, entry in entries.items()}
         except (OSError, ValueError, TypeError, AttributeError):  # not there, or not an index
             return {}
+        sound = all(isinstance(getattr(kept, part.name), part.type) for kept in known.values() for part in fields(Kept))
+        return known if sound else {}
 
     def write(self) -> None:
-        """The index, as a whole or not at all; samples that it does not name are removed."""
+        """The index, as a whole or not at all; old samples that it does not name are removed.
+
+        What another scan has found meanwhile stays, and what this one did not come to (it was interrupted,
+        or looked at some of the files), as long as the file is there.
+        """
+        before = {name: kept for name, kept in self.read().items() if (self.root / name).exists()}
+        self.found = {**before, **self.found}
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f"{self.block}.json"
         temporary.write_text(json.dumps({name: asdict(kept) for name, kept in self.found.items()}), encoding="utf-8")
         os.replace(temporary, self.folder / "index.json")
         named = {kept.block for kept in self.found.values()}
         for path in self.folder.glob("*.f32"):
-            if path.name not in named:
+            # a young one may be another scan's, that has not named it yet
+            if path.name not in named and time.time() - path.stat().st_mtime > ABANDONED:
                 path.unlink(missing_ok=True)
 
-    def give_up(self, reason: OSError) -> None:
-        """Go on without keeping anything more."""
-        print(f"vae2ch: decoded sounds are not kept in {self.folder}: {reason.strerror or reason}", file=sys.stderr)
-        self.folder = None
+    def say(self, reason: OSError) -> None:
+        """Tell once that sounds are not kept; the run goes on."""
+        if not self.full:
+            print(f"vae2ch: decoded sounds are not kept in {self.folder}: {reason.strerror or reason}", file=sys.stderr)
+        self.full = True
 
     @staticmethod
     def stamp(path: Path) -> str:
@@ -112,21 +127,30 @@ class Cache:
 
     def put(self, name: str, kept: Kept, wave: np.ndarray | None = None) -> bool:
         """Remember a file; its samples [S] go to the end of this scan's block. Returns whether they did."""
-        if self.folder is None or not kept.stamp:
+        if self.folder is None or self.full or not kept.stamp:
             return False
         if wave is not None:
             try:
-                if self.file is None:
-                    self.folder.mkdir(parents=True, exist_ok=True)
-                    self.file = (self.folder / self.block).open("wb")
-                self.file.write(np.ascontiguousarray(wave, dtype=np.float32).data)
+                self.append(np.ascontiguousarray(wave, dtype=np.float32).tobytes())
             except OSError as reason:
-                self.give_up(reason)
+                self.say(reason)
                 return False
             kept = replace(kept, block=self.block, start=self.length, samples=wave.size)
             self.length += wave.size
         self.found[name] = kept
         return wave is not None
+
+    def append(self, samples: bytes) -> None:
+        """Write to this scan's block, all of it or nothing."""
+        if self.file is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.file = (self.folder / self.block).open("wb", buffering=0)
+        try:
+            if self.file.write(samples) != len(samples):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            self.file.truncate(4 * self.length)
+            raise
 
     def wave(self, kept: Kept) -> np.ndarray | None:
         """The samples [S], mapped; None if they are not there."""

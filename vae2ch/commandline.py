@@ -21,7 +21,8 @@ from vae2ch import config
 from vae2ch.refusal import Refusal, nearest, one_line_refusals
 
 QUOTED = """'data.root="/a=b,c"'"""
-BEFORE_TRAINING = {".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log"}
+BEFORE_TRAINING = {".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml"}
+PATH = re.compile(r"(data\.(?:root|cache)=)([^'\"\[$].*)", re.DOTALL)
 RUN_NAME = re.compile(r"\w[\w.+-]*")
 
 
@@ -46,8 +47,24 @@ def run_folder(parent: str, name: str) -> str:
         raise Refusal(f"cannot write to {parent}: {error.strerror}") from None
 
 
+def quoted(argument: str, sweep: bool = False) -> str:
+    """A path as Hydra wants it: what is not plain (umlauts, brackets, ``=``) stands in quotes.
+
+    One that is quoted already is left alone, and in a sweep one with a comma, which may be several.
+    """
+    found = PATH.fullmatch(argument)
+    if not found or re.fullmatch(r"[\w./+-]*", found[2], re.ASCII) or found[2].startswith("~"):
+        return argument
+    if sweep and "," in found[2]:
+        return argument
+    escaped = found[2].replace('"', '\\"')
+    return f'{found[1]}"{escaped}"'
+
+
 def register() -> None:
     """Tell Hydra of the schema and of run folders; must come before ``hydra.main`` runs."""
+    sweep = not {"-m", "--multirun"}.isdisjoint(sys.argv)
+    sys.argv[1:] = [quoted(argument, sweep) for argument in sys.argv[1:]]
     config.register()
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand exceptions on instead of printing them and leaving

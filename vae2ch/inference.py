@@ -97,4 +97,4 @@ def sample(module: VAEModule, count: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     latent = torch.randn(count, module.vae.latent_dim, generator=generator).to(module.device)
     with torch.inference_mode():
-        return synthesise(module.representation, module.vae.decode(latent))
+        return synthesise(module.representation, module.imagine(latent))

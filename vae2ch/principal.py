@@ -1,16 +1,17 @@
 """Where training starts: at the linear VAE that is best for the sounds, instead of at random weights.
 
 The best linear VAE is known in closed form. It is probabilistic PCA (Tipping and Bishop 1999;
-Lucas et al. 2019, "Don't blame the ELBO!"). The network can be made to compute it exactly: ReLU is
-linear on a pair of opposite inputs, ``relu(x) - relu(-x) = x`` (the looks-linear initialisation of
-Balduzzi et al. 2017, "The shattered gradients problem"). So in every layer some channels are set
-in pairs to carry principal components of the magnitudes, from patches of 2 x 2 bins up to patches of
-32 x 32, and the linear layers to those of the whole picture. The other channels stay random; from
-them the frequency head, and all that is not linear, is learnt.
+Lucas et al. 2019, "Don't blame the ELBO!"). The network can be made to compute it exactly, but for
+the Softplus at its end: ReLU is linear on a pair of opposite inputs, ``relu(x) - relu(-x) = x`` (the
+looks-linear initialisation of Balduzzi et al. 2017, "The shattered gradients problem"). So in every
+layer some channels are set in pairs to carry principal components of the magnitudes, from patches of
+2 x 2 bins up to patches of 32 x 32, and the linear layers to those of the whole picture. The other
+channels stay random; from them the frequency head, and all that is not linear, is learnt.
 
 Axes: N sounds, C channels, F frequency bins, T time frames, L pixels, D latents.
 """
 
+import math
 from itertools import pairwise
 
 import torch
@@ -67,10 +68,10 @@ def start(vae: VAE, magnitude: Tensor, kl_weight: float) -> None:
 
     Args:
         vae: as it was built
-        magnitude: channel 0 of some training spectrograms  [N, F, T], N >= 2
+        magnitude: channel 0 of some training spectrograms, padded or not  [N, F, T], N >= 2
         kl_weight: of the loss ``mean squared error + kl_weight * KL``, which the optimum depends on
     """
-    pixels = magnitude[0].numel()
+    pixels = math.prod(vae.size)  # that the loss looks at: without the padding
     features = pad_to_stride(magnitude[:, None])
     stages = []
     for convolution, activation in vae.encoder.layers:

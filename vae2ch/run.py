@@ -15,13 +15,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vae2ch import hardware, principal
-from vae2ch.callbacks import Listening, Progress, Verdict
+from vae2ch.callbacks import Listening, Progress, Rescue, Verdict
 from vae2ch.data import SoundDataModule
 from vae2ch.data.collection import write_csv
 from vae2ch.refusal import Refusal
 from vae2ch.training import VAEModule
 
-GLIMPSE = 600  # segments that the start is computed from: 0.3 GB of spectrograms
+GLIMPSE = 600  # segments that the start is computed from
 
 
 def quieten() -> None:
@@ -44,6 +44,7 @@ def callbacks(settings: dict, folder: Path) -> list[lightning.Callback]:
         ModelCheckpoint(filename="last", **kept),
         Listening(folder, settings["media"]["sounds"], settings["seed"]),
         Verdict(settings),
+        Rescue(folder / "checkpoints" / "last.ckpt"),
     ]
 
 
@@ -59,6 +60,12 @@ def build(settings: dict) -> tuple[SoundDataModule, VAEModule]:
     except ValueError as error:
         raise Refusal(str(error)) from None
     return data, module
+
+
+def begin(module: VAEModule, data: SoundDataModule) -> None:
+    """Set what training starts from, out of the training sounds."""
+    principal.start(module.vae, data.glimpse(GLIMPSE), module.settings["kl_weight"])
+    module.level.copy_(data.typical_level(GLIMPSE))
 
 
 def build_trainer(settings: dict, folder: Path) -> lightning.Trainer:
@@ -97,7 +104,7 @@ def welcome(settings: dict, module: VAEModule, trainer: lightning.Trainer) -> st
     return (
         f"Model: {parameters:.1f} million parameters, 2 x {bins} x {frames} -> {module.vae.latent_dim} latents; "
         f"{trainer.num_devices} x {trainer.strategy.root_device.type}, {trainer.precision}; "
-        f"at most {settings['trainer']['max_epochs']} epochs{limit}"
+        f"preset {settings['preset']}; at most {settings['trainer']['max_epochs']} epochs{limit}"
     )
 
 
@@ -107,7 +114,15 @@ def farewell(folder: Path, scores: dict[str, float]) -> str:
     # an environment in this folder may not be activated: name its programs in full
     here = Path(sys.prefix).is_relative_to(Path.cwd())
     tools = f"{os.path.relpath(sys.prefix)}/bin/" if here else ""
-    listed = "\n".join(f"  {name.removeprefix('test/'):24s}{value:8.3f}" for name, value in scores.items())
+    pitched = int(scores.get("test/pitched", 0))
+    notes = {"pitch_right": f"   of the {pitched} with a pitch"}
+    names = [name for name in scores if name != "test/pitched"]
+    listed = "\n".join(
+        f"  {name.removeprefix('test/'):24s}{scores[name]:8.3f}{notes.get(name.removeprefix('test/'), '')}"
+        for name in names
+    )
+    if not pitched:
+        listed += "\n  pitch_right                  -   no test sound has a clear pitch"
     return "\n".join(
         [
             "On the test sounds, which the model has never heard:",
@@ -117,6 +132,17 @@ def farewell(folder: Path, scores: dict[str, float]) -> str:
             f"Play      {tools}python -m vae2ch reconstruct {shlex.quote(place)} SOUNDS --out DIR",
         ]
     )
+
+
+def fit(trainer: lightning.Trainer, module: VAEModule, data: SoundDataModule, folder: Path) -> None:
+    """Train; Ctrl-C ends the program in one line that says what is left."""
+    try:
+        trainer.fit(module, datamodule=data)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        last = folder / "checkpoints" / "last.ckpt"
+        kept = f"what was learnt is in {os.path.relpath(last)}" if last.exists() else "before the first step"
+        rank_zero_only(print)(f"vae2ch: interrupted; {kept}", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 def run(settings: dict, folder: Path) -> float:
@@ -135,9 +161,10 @@ def run(settings: dict, folder: Path) -> float:
     say(data.table())
     if trainer.is_global_zero:
         write_csv(data.collection, data.representation.sample_rate, folder / "sounds.csv")
-    say(welcome(settings, module, trainer), flush=True)
-    principal.start(module.vae, data.glimpse(GLIMPSE)[:, 0], settings["training"]["kl_weight"])
-    trainer.fit(module, datamodule=data)
+    say(welcome(settings, module, trainer))
+    say("Computing the best linear model of the sounds, where training starts", flush=True)
+    begin(module, data)
+    fit(trainer, module, data, folder)
     best = folder / "checkpoints" / "best.ckpt"
     scores = trainer.test(module, datamodule=data, ckpt_path=best, verbose=False)[0]
     say(farewell(folder, scores))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vae2ch import losses
 from vae2ch.data import Batch
 from vae2ch.metrics import active_units
-from vae2ch.model import VAE, Down, Posterior, Up
+from vae2ch.model import VAE, Posterior
 from vae2ch.refusal import Refusal
 from vae2ch.representation import Representation
 
@@ -30,9 +30,14 @@ def budget_spent(trainer: lightning.Trainer) -> float:
     return min(1.0, spent)
 
 
-def inputs_of(layer: Down | Up | nn.Linear) -> int:
+LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+
+
+def inputs_of(layer: nn.Module) -> int:
     """How many numbers one output of a layer is summed from."""
-    return layer.in_channels if isinstance(layer, Up) else layer.weight[0].numel()
+    if isinstance(layer, nn.ConvTranspose2d):  # each place of the kernel serves one in stride x stride outputs
+        return layer.weight[:, 0].numel() // math.prod(layer.stride)
+    return layer.weight[0].numel()
 
 
 class VAEModule(lightning.LightningModule):
@@ -53,6 +58,7 @@ class VAEModule(lightning.LightningModule):
         self.save_hyperparameters(logger=False)
         self.representation = Representation(**representation)
         self.vae = VAE(**self.representation.size._asdict(), **model)
+        self.register_buffer("level", torch.ones(()))  # of a typical sound, for those that the model makes up
         self.settings, self.seed = training, seed
         self.held_out: list[Posterior] = []  # of the validation sounds, until the epoch's end
         self.kl_per_latent = torch.zeros(self.vae.latent_dim)
@@ -60,6 +66,10 @@ class VAEModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Mark the checkpoint as ours, so that loading another kind of file can be refused by name."""
         checkpoint["vae2ch"] = FORMAT
+
+    def imagine(self, latent: Tensor) -> Tensor:
+        """Spectrograms [B, 2, F, T] of latents [B, D], at a typical level."""
+        return self.representation.scaled(self.vae.decode(latent), self.level.expand(len(latent)))
 
     def reconstruct(self, spectrogram: Tensor) -> Tensor:
         """Spectrograms [B, 2, F, T] through the model, each at its own level; the same shape."""
@@ -164,9 +174,11 @@ class VAEModule(lightning.LightningModule):
         programs V", maximal update parametrisation). Without this the 32,768 inputs of the latents
         would undo their start within a few steps.
         """
-        layers = [layer for layer in self.vae.modules() if isinstance(layer, (Down, Up, nn.Linear))]
+        layers = [layer for layer in self.vae.modules() if isinstance(layer, LAYERS)]
+        matrices = {id(layer.weight) for layer in layers}
+        others = [weight for weight in self.vae.parameters() if id(weight) not in matrices]
         rate, decay = self.settings["learning_rate"], self.settings["weight_decay"]
-        groups = [{"params": [layer.bias for layer in layers], "lr": rate, "weight_decay": 0.0}]
+        groups = [{"params": others, "lr": rate, "weight_decay": 0.0}]
         for fan_in, alike in itertools.groupby(sorted(layers, key=inputs_of), key=inputs_of):
             weights = [layer.weight for layer in alike]
             groups.append({"params": weights, "lr": rate * min(1.0, FAN_IN / fan_in), "weight_decay": decay})

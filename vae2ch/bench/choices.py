@@ -9,18 +9,18 @@ principal components does not fit are to be compared with the random start.
 
 import argparse
 import itertools
+import math
 from collections.abc import Callable
 
 import lightning
 import torch
 from torch import Tensor, nn
 
-from vae2ch import principal
 from vae2ch.bench import brief
 from vae2ch.data import SoundDataModule
 from vae2ch.model import WIDTHS, Down, Up
-from vae2ch.run import GLIMPSE, build
-from vae2ch.training import VAEModule
+from vae2ch.run import begin, build
+from vae2ch.training import LAYERS, VAEModule, inputs_of
 
 SHOWN = ("parameters (M)", "steps", "magnitude", "frequency", "kl", "active_units")
 
@@ -101,6 +101,9 @@ def kernels(size: int) -> Callable[[VAEModule], None]:
         for layer, (a, b) in zip(decoder.layers, itertools.pairwise(WIDTHS[::-1]), strict=True):
             layer[0] = up(a, b)
         decoder.magnitude, decoder.frequency = up(WIDTHS[0], 1), up(WIDTHS[0], 1)
+        for layer in (layer for layer in module.vae.modules() if isinstance(layer, LAYERS[1:])):
+            nn.init.normal_(layer.weight, std=math.sqrt(2 / inputs_of(layer)))  # as ours
+            nn.init.zeros_(layer.bias)
         module.vae.to(memory_format=torch.channels_last)
 
     return change
@@ -127,7 +130,7 @@ def train(settings: dict, data: SoundDataModule, name: str, minutes: float, seed
     change, started = VARIANTS[name]
     change(module)
     if started:
-        principal.start(module.vae, data.glimpse(GLIMPSE)[:, 0], settings["training"]["kl_weight"])
+        begin(module, data)
     trainer = brief.fit(module, data, minutes)
     steps = trainer.global_step
     trainer.limit_val_batches = 1.0
@@ -141,12 +144,13 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--minutes", type=float, default=1.0)
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0])
+    arguments.add_argument("--only", default="", help="variants whose name holds this")
     options = arguments.parse_args()
     settings = brief.settings()
     data, _ = build(settings)
     data.setup()
     print(f"| {options.minutes:g} minutes each | {' | '.join(SHOWN)} |\n|---|{'---|' * len(SHOWN)}")
-    for name in VARIANTS:
+    for name in (name for name in VARIANTS if options.only in name):
         for seed in options.seeds:
             found = train(settings, data, name, options.minutes, seed)
             print(f"| {name}, seed {seed} | {' | '.join(f'{found[key]:.4g}' for key in SHOWN)} |", flush=True)

@@ -24,7 +24,7 @@ from vae2ch.callbacks.verdict import Verdict
 from vae2ch.data import SoundDataModule
 from vae2ch.data.dataset import spread
 from vae2ch.representation import SCALE, Representation
-from vae2ch.run import build, run
+from vae2ch.run import GLIMPSE, build, run
 from vae2ch.training import VAEModule
 
 ITERATIONS = 64  # of Griffin-Lim
@@ -41,12 +41,14 @@ class Case:
     Attributes:
         module: the trained model
         train: spectrograms of the training segments  [N, 2, F, T]
+        seen: levelled magnitudes that the model's start was computed from  [N, F, T]
         held_out: of the held-out ones  [M, 2, F, T]
         waves: the held-out segments' sound  [M, S]
     """
 
     module: VAEModule
     train: Tensor
+    seen: Tensor
     held_out: Tensor
     waves: Tensor
 
@@ -75,24 +77,27 @@ class Case:
     def pca(self) -> Tensor:
         """Held-out magnitudes through a linear PCA of the training magnitudes with as many latents  [M, F, T]
 
-        Each sound at its own level, as the model has them: without that PCA does worse.
+        It has the same sounds and variations as the model's start, each at its own level, like the model.
         """
-        representation = self.representation
-        levels = representation.level(self.held_out)
-        train = representation.scaled(self.train, 1 / representation.level(self.train))[:, 0].flatten(1)
-        held_out = representation.scaled(self.held_out, 1 / levels)[:, 0].flatten(1)
-        mean = train.mean(dim=0)
-        _, weights = torch.linalg.eigh(((train - mean) @ (train - mean).T).double())
-        kept = min(self.module.vae.latent_dim, len(train) - 1)
-        directions = torch.linalg.qr((train - mean).T @ weights[:, -kept:].float()).Q
+        held_out, seen = self.levelled(self.held_out)[:, 0].flatten(1), self.seen.flatten(1)
+        mean = seen.mean(dim=0)
+        _, weights = torch.linalg.eigh(((seen - mean) @ (seen - mean).T).double())
+        kept = min(self.module.vae.latent_dim, len(seen) - 1)
+        directions = torch.linalg.qr((seen - mean).T @ weights[:, -kept:].float()).Q
         made = ((held_out - mean) @ directions @ directions.T + mean).clamp(min=0)
         pictures = torch.stack([made.view_as(self.held_out[:, 0]), self.held_out[:, 1]], dim=1)
-        return representation.scaled(pictures, levels)[:, 0]
+        return self.representation.scaled(pictures, self.representation.level(self.held_out))[:, 0]
+
+    def levelled(self, spectrograms: Tensor) -> Tensor:
+        """Each with its loudest bin at full scale  [N, 2, F, T]"""
+        return self.representation.scaled(spectrograms, 1 / self.representation.level(spectrograms))
 
     def nearest(self) -> Tensor:
-        """The training segment nearest to each held-out one in log magnitude  [M, S]"""
-        distances = torch.cdist(self.held_out[:, 0].flatten(1), self.train[:, 0].flatten(1))
-        return self.representation.inverse(self.train[distances.argmin(dim=1)])
+        """The training segment nearest to each held-out one in log magnitude, brought to its level  [M, S]"""
+        held_out, train = self.levelled(self.held_out), self.levelled(self.train)
+        distances = torch.cdist(held_out[:, 0].flatten(1), train[:, 0].flatten(1))
+        level = self.representation.level(self.held_out)
+        return self.representation.inverse(self.representation.scaled(train[distances.argmin(dim=1)], level))
 
     def mel(self) -> Tensor:
         """What a mel spectrogram keeps: 128 bands and back, phase by Griffin-Lim; no model  [M, S]"""
@@ -150,8 +155,7 @@ def generation(case: Case) -> dict[str, float]:
     representation = case.representation
 
     def magnitudes(spectrograms: Tensor) -> Tensor:
-        levelled = representation.scaled(spectrograms, 1 / representation.level(spectrograms))
-        return levelled[:, 0] * SCALE * 20 / math.log(10)  # dB
+        return case.levelled(spectrograms)[:, 0] * SCALE * 20 / math.log(10)  # dB
 
     train, held_out = magnitudes(case.train), magnitudes(case.held_out)
     found = {"held-out to the nearest training sound": nearest_distances(held_out, train).median()}
@@ -177,7 +181,9 @@ def judge(module: VAEModule, data: SoundDataModule) -> dict:
     representation = module.representation
     waves, lengths, labels = segments(data, "test", MEASURED)
     train, _, _ = segments(data, "train", TRAINED)
-    case = Case(module, representation(train), representation(waves), waves)
+    bins, frames = representation.size
+    seen = data.glimpse(GLIMPSE)[:, :bins, :frames]
+    case = Case(module, representation(train), seen, representation(waves), waves)
     scores, seconds = {}, {}
     for name, make in methods(case).items():
         begin = time.perf_counter()
@@ -211,15 +217,14 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--data", default="", help="a folder of sounds; the built-in notes where none is given")
     arguments.add_argument("--minutes", type=float, default=10.0)
-    arguments.add_argument("--out", type=Path, default=Path("outputs/bench-sound"))
     arguments.add_argument("overrides", nargs="*", help="settings, as for train.py")
-    options = arguments.parse_args()
-    source = ["data=folder", f'data.root="{options.data}"'] if options.data else []
     with commandline.refusals():
+        options = arguments.parse_args()
+        source = ["data=folder", commandline.quoted(f"data.root={options.data}")] if options.data else []
+        out = Path(commandline.run_folder("outputs", "bench-sound"))
         settings = brief.settings([f"minutes={options.minutes}", *source, *options.overrides])
-        options.out.mkdir(parents=True, exist_ok=True)
-        run(settings, options.out)
-        module = inference.load(options.out)
+        run(settings, out)
+        module = inference.load(out)
         data, _ = build(settings)
         data.setup()
         found = judge(module, data)
@@ -228,9 +233,9 @@ def main() -> None:
         key=lambda pair: -pair[1]["multi_resolution_stft"],
     )
     found["worst_first"] = [{"file": file, **row} for file, row in worst]
-    (options.out / "sound.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    (out / "sound.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     title = f"{options.data or 'the built-in notes'}, {options.minutes:g} minutes, {len(found['files'])} held out"
-    (options.out / "sound.md").write_text(report(found, title) + "\n", encoding="utf-8")
+    (out / "sound.md").write_text(report(found, title) + "\n", encoding="utf-8")
     print(report(found, title))
 
 

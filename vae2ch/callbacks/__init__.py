@@ -2,6 +2,7 @@
 
 from vae2ch.callbacks.listening import Listening
 from vae2ch.callbacks.progress import Progress
+from vae2ch.callbacks.rescue import Rescue
 from vae2ch.callbacks.verdict import Verdict
 
-__all__ = ["Listening", "Progress", "Verdict"]
+__all__ = ["Listening", "Progress", "Rescue", "Verdict"]

@@ -61,7 +61,8 @@ class Listening(lightning.Callback):
         for label, item in self.chosen(trainer, "validation").items():
             versions = self.versions(module, item)
             for name, wave in versions.items():
-                board.add_audio(f"{label}/{name}", wave.clamp(-1, 1)[None], step, rate)
+                whole = torch.nn.functional.pad(wave, (0, max(0, 2 - len(wave))))  # TensorBoard refuses one sample
+                board.add_audio(f"{label}/{name}", whole.clamp(-1, 1)[None], step, rate)
             columns = {name: self.picture(module, versions[name]) for name in ("original", "reconstruction")}
             board.add_figure(label, pictures.compare(columns, module.representation, label), step)
         board.add_histogram("val/kl_per_latent", module.kl_per_latent, step)

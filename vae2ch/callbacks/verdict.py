@@ -30,7 +30,7 @@ class Verdict(lightning.Callback):
 
     Logs ``test/snr`` and ``test/log_spectral_distance`` in dB, ``test/multi_resolution_stft``, and
     ``test/pitch_right``: among the sounds in which a pitch is heard, the share whose
-    reconstruction has it within 50 cents.
+    reconstruction has it within 50 cents; ``test/pitched`` is how many they are.
     """
 
     def __init__(self, settings: dict) -> None:
@@ -46,8 +46,10 @@ class Verdict(lightning.Callback):
                 continue
             original = wave[: int(samples)].cpu()
             estimate = inference.reconstruct(module, wave)[: int(samples)].cpu()
-            for name, value in self.measure(original, estimate, module.representation.sample_rate).items():
+            measured = self.measure(original, estimate, module.representation.sample_rate)
+            for name, value in measured.items():
                 module.log(f"test/{name}", value, on_epoch=True, on_step=False, batch_size=1)
+            module.log("test/pitched", float("pitch_right" in measured), on_epoch=True, reduce_fx="sum", batch_size=1)
 
     @staticmethod
     def measure(original: Tensor, estimate: Tensor, sample_rate: int) -> dict[str, float]:

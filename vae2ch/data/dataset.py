@@ -70,8 +70,9 @@ def cut(wave: np.ndarray, length: int) -> list[int]:
 
 
 def spread(count: int, total: int) -> list[int]:
-    """``count`` indices evenly over ``total`` items."""
-    return sorted({round(step * (total - 1) / max(1, count - 1)) for step in range(min(count, total))})
+    """``count`` indices evenly over ``total`` items; all of them where there are no more."""
+    count = min(count, total)
+    return [round(step * (total - 1) / max(1, count - 1)) for step in range(count)]
 
 
 class SoundDataset(Dataset[Item]):

@@ -1,6 +1,7 @@
 """The LightningDataModule: batches of padded two-channel spectrograms."""
 
 import itertools
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from vae2ch.data import collection
 from vae2ch.data.collection import Collection
 from vae2ch.data.dataset import EpochSampler, Item, SoundDataset, Variations, spread
 from vae2ch.model import pad_to_stride
+from vae2ch.refusal import Refusal
 from vae2ch.representation import Representation
 
 
@@ -34,6 +36,18 @@ class Batch(NamedTuple):
     gain: Tensor
 
 
+def home(path: str) -> Path:
+    """A path with its ``~`` expanded.
+
+    Raises:
+        Refusal: it names a user that is not there
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise Refusal(f"{path}: there is no such user; give a path without ~") from None
+
+
 class SoundDataModule(lightning.LightningDataModule):
     """Reads a collection once, splits it by source, and serves spectrograms made on the device.
 
@@ -53,8 +67,8 @@ class SoundDataModule(lightning.LightningDataModule):
 
     def read(self) -> Collection:
         """Find and decode the sounds of the configured source."""
-        rate, root = self.representation.sample_rate, Path(self.data["root"]).expanduser()
-        cache = self.data["cache"] and Path(self.data["cache"]).expanduser()
+        rate, root = self.representation.sample_rate, home(self.data["root"])
+        cache = home(self.data["cache"]) if self.data["cache"] else None
         if self.data["source"] == "nsynth":
             return collection.read_nsynth(root, rate, cache=cache, limit=self.data["limit"])
         reader = {"folder": collection.read_folder, "notes": collection.read_notes}[self.data["source"]]
@@ -96,18 +110,26 @@ class SoundDataModule(lightning.LightningDataModule):
         return self.loader(self.datasets["test"])
 
     def glimpse(self, count: int) -> Tensor:
-        """Padded spectrograms of training segments, half as they are and half varied  [N, 2, F, T], N near ``count``
+        """Magnitudes of training segments, padded, half as they are and half varied  [N, F, T]
 
-        Where there are fewer segments than ``count`` / 2, all of them, and more variations.
+        N is ``count`` (to a batch), or less where so many would take more than half a gigabyte. Where there are
+        fewer segments than half of it, all of them, and more variations.
         """
+        count = max(2, min(count, 2**27 // math.prod(self.representation.size)))
         dataset = self.datasets["train"]
         plain = self.loader(Subset(dataset, spread(count // 2, len(dataset))))
         found: list[Tensor] = []
         for item in itertools.chain(plain, self.train_dataloader()):
-            found.append(self.on_after_batch_transfer(item, 0).spectrogram)
+            found.append(self.on_after_batch_transfer(item, 0).spectrogram[:, 0].clone())  # not a view of both
             if sum(map(len, found)) >= count:
                 break
         return torch.cat(found)
+
+    def typical_level(self, count: int) -> Tensor:
+        """Median amplitude of the loudest bin, over ``count`` training segments  []"""
+        dataset = self.datasets["train"]
+        chosen = self.loader(Subset(dataset, spread(count, len(dataset))))
+        return torch.cat([self.representation.level(self.representation(item.wave)) for item in chosen]).median()
 
     def loader(self, dataset: Dataset[Item], **options: object) -> DataLoader:
         """A DataLoader with the configured batch size and workers."""
