@@ -17,12 +17,15 @@ SEMITONE = 0.5  # 50 cents: the nearest key of a piano is the right one
 
 
 def flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, float | str | bool]]:
-    """A nested configuration as dotted keys, what the HPARAMS tab can show."""
+    """A nested configuration as dotted keys, what the HPARAMS tab can show.
+
+    The tab sorts by name and shows the first five: those at the root (latent_dim, preset, ...) have a star.
+    """
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, "none" if value is None else value
+            yield (prefix or "* ") + key, "none" if value is None else value
 
 
 class Verdict(lightning.Callback):
