@@ -36,9 +36,15 @@ def test_widths_and_halvings():
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_layers_are_the_convolutions_that_they_are_named_after(memory_format):
     features = torch.randn(2, 6, 8, 4).to(memory_format=memory_format).requires_grad_()
-    for convolution, plain in ((Down(6, 10), nn.Conv2d), (Up(6, 10), nn.ConvTranspose2d)):
+    cases = {
+        Down(6, 10): lambda layer: nn.Conv2d.forward(layer, features),
+        Down(6, 10, rectify=True): lambda layer: nn.Conv2d.forward(layer, features.relu()),
+        Up(6, 10): lambda layer: nn.ConvTranspose2d.forward(layer, features),
+        Up(6, 10, rectify=True): lambda layer: nn.ConvTranspose2d.forward(layer, features).relu(),
+    }
+    for convolution, plain in cases.items():
         nn.init.normal_(convolution.bias)
-        found, expected = convolution(features), plain.forward(convolution, features)
+        found, expected = convolution(features), plain(convolution)
         assert found.shape == expected.shape
         assert torch.allclose(found, expected, atol=1e-5)
         pull = torch.randn_like(found)
@@ -50,9 +56,9 @@ def test_layers_are_the_convolutions_that_they_are_named_after(memory_format):
 
 def test_every_layer_halves_with_stride_2():
     vae = small()
-    assert [layer[0].stride for layer in (*vae.encoder.layers, *vae.decoder.layers)] == [(2, 2)] * 9
-    assert all(isinstance(layer[0], nn.Conv2d) for layer in vae.encoder.layers)
-    assert all(isinstance(layer[0], nn.ConvTranspose2d) for layer in vae.decoder.layers)
+    assert [layer.stride for layer in (*vae.encoder.layers, *vae.decoder.layers)] == [(2, 2)] * 9
+    assert all(isinstance(layer, nn.Conv2d) for layer in vae.encoder.layers)
+    assert all(isinstance(layer, nn.ConvTranspose2d) for layer in vae.decoder.layers)
 
 
 def test_at_least_12_million_parameters():

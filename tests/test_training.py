@@ -107,9 +107,9 @@ def test_rates_fall_with_the_number_of_inputs(monkeypatch):
     encoder, decoder = made.vae.encoder, made.vae.decoder
     assert encoder.latent.in_features == 1024
     assert rates[id(encoder.latent.weight)] == pytest.approx(1e-3 / 4)
-    assert rates[id(encoder.layers[4][0].weight)] == pytest.approx(1e-3 / 8)  # 4 x 512 inputs
-    assert rates[id(decoder.layers[0][0].weight)] == pytest.approx(1e-3 / 2)  # 512, for each of four outputs
-    assert rates[id(decoder.latent.weight)] == rates[id(decoder.magnitude.weight)] == 1e-3
+    assert rates[id(encoder.layers[4].weight)] == pytest.approx(1e-3 / 8)  # 4 x 512 inputs
+    assert rates[id(decoder.layers[0].weight)] == pytest.approx(1e-3 / 2)  # 512, for each of four outputs
+    assert rates[id(decoder.latent.weight)] == rates[id(decoder.heads.weight)] == 1e-3
 
 
 def test_the_seed_decides_the_steps_noise(monkeypatch):

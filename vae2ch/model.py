@@ -2,7 +2,7 @@
 
 encoder   2 -> 64 -> 128 -> 256 -> 512 -> WIDTHS[4], each layer halving both axes
 latent    one vector for both channels, a diagonal Gaussian
-decoder   the same widths back; the last layer is a magnitude head and a frequency head
+decoder   the same widths back; the last layer is the two heads, magnitude and frequency
 """
 
 import math
@@ -37,15 +37,40 @@ def pad_to_stride(spectrogram: Tensor) -> Tensor:
     return functional.pad(spectrogram, (0, -frames % STRIDE, 0, -bins % STRIDE))
 
 
+class Rectify(torch.autograd.Function):
+    """ReLU of a tensor with any strides, written contiguously: one pass through memory where ReLU and copy are two."""
+
+    @staticmethod
+    def forward(context: torch.autograd.function.FunctionCtx, features: Tensor) -> Tensor:
+        context.strides = features.stride()
+        positive = torch.empty(features.shape, dtype=features.dtype, device=features.device)
+        torch.clamp(features, min=0, out=positive)
+        context.save_for_backward(positive)
+        return positive
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+        (positive,) = context.saved_tensors
+        # laid out as the input was, so that it is never copied on its way back
+        back = torch.empty_strided(gradient.shape, context.strides, dtype=gradient.dtype, device=gradient.device)
+        return torch.ops.aten.threshold_backward.grad_input(gradient, positive, 0, grad_input=back)
+
+
 class Down(nn.Conv2d):
     """A convolution with kernel and stride 2: [B, inputs, F, T] -> [B, outputs, F / 2, T / 2].
 
     Its patches do not overlap, so it is computed as one matrix product over them: the same
     function as ``nn.Conv2d``, with the same weights, and a cheaper gradient.
+
+    Args:
+        inputs, outputs: channels
+        rectify: convolve the ReLU of the input, taken while the patches are laid out
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, rectify: bool = False) -> None:
         super().__init__(inputs, outputs, kernel_size=2, stride=2)
+        self.rectify = rectify
 
     def reset_parameters(self) -> None:
         """He et al. (2015): keeps the variance through ReLU layers."""
@@ -55,7 +80,8 @@ class Down(nn.Conv2d):
     def forward(self, features: Tensor) -> Tensor:
         pixels = features.permute(0, 2, 3, 1)  # [B, F, T, C], as it lies in memory
         pairs = pixels.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # [B, F / 2, 2, T / 2, 2, C]
-        patches = pairs.transpose(2, 3).flatten(3)  # [B, F / 2, T / 2, 4 C]
+        patches = pairs.transpose(2, 3)  # [B, F / 2, T / 2, 2, 2, C]
+        patches = (Rectify.apply(patches) if self.rectify else patches).flatten(3)  # [B, F / 2, T / 2, 4 C]
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # [outputs, 4 C]
         return functional.linear(patches, weight, self.bias).permute(0, 3, 1, 2)
 
@@ -64,10 +90,15 @@ class Up(nn.ConvTranspose2d):
     """The transposed convolution with kernel and stride 2: [B, inputs, F, T] -> [B, outputs, 2 F, 2 T].
 
     Like ``Down``, one matrix product; each pixel becomes a patch.
+
+    Args:
+        inputs, outputs: channels
+        rectify: give its ReLU, taken while the patches are laid out
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, rectify: bool = False) -> None:
         super().__init__(inputs, outputs, kernel_size=2, stride=2)
+        self.rectify = rectify
 
     def reset_parameters(self) -> None:
         """He et al. (2015): each output sees one pixel."""
@@ -79,12 +110,8 @@ class Up(nn.ConvTranspose2d):
         weight = self.weight.permute(2, 3, 1, 0).flatten(0, 2)  # [4 outputs, C]
         patches = functional.linear(pixels, weight, self.bias.repeat(4))  # [B, F, T, 4 outputs]
         pairs = patches.unflatten(3, (2, 2, -1)).transpose(2, 3)  # [B, F, 2, T, 2, outputs]
+        pairs = Rectify.apply(pairs) if self.rectify else pairs
         return pairs.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
-
-
-def layer(convolution: nn.Module) -> nn.Sequential:
-    """A convolution that changes the resolution, and its activation."""
-    return nn.Sequential(convolution, nn.ReLU())
 
 
 class Encoder(nn.Module):
@@ -92,9 +119,9 @@ class Encoder(nn.Module):
 
     def __init__(self, *, bins: int, frames: int, latent_dim: int, dropout: float) -> None:
         super().__init__()
-        widths = pairwise((CHANNELS, *WIDTHS))
-        self.layers = nn.Sequential(*(layer(Down(a, b)) for a, b in widths))
-        self.layers[-1][1] = nn.Identity()
+        first, *others = pairwise((CHANNELS, *WIDTHS))
+        # a ReLU between any two of them; the latents are linear in the last
+        self.layers = nn.Sequential(Down(*first), *(Down(a, b, rectify=True) for a, b in others))
         self.dropout = nn.Dropout(dropout)
         self.latent = nn.Linear(WIDTHS[-1] * (bins // STRIDE) * (frames // STRIDE), 2 * latent_dim)
 
@@ -113,20 +140,19 @@ class Decoder(nn.Module):
         self.shape = (widths[0], bins // STRIDE, frames // STRIDE)
         self.latent = nn.Linear(latent_dim, widths[0] * self.shape[1] * self.shape[2])
         self.dropout = nn.Dropout(dropout)
-        self.layers = nn.Sequential(*(layer(Up(a, b)) for a, b in pairwise(widths)))
-        self.magnitude = Up(widths[-1], 1)
-        self.frequency = Up(widths[-1], 1)
+        self.layers = nn.Sequential(*(Up(a, b, rectify=True) for a, b in pairwise(widths)))
+        # the magnitude head and the frequency head: in one product, as what they read is large
+        self.heads = Up(widths[-1], CHANNELS)
 
     def forward(self, latent: Tensor) -> Tensor:
         features = self.dropout(self.latent(latent)).unflatten(1, self.shape)  # [B, C, F / 32, T / 32]
         features = self.layers(features.contiguous(memory_format=torch.channels_last))  # [B, 64, F / 2, T / 2]
-        return self.heads(features)
+        return self.within_range(*self.heads(features).split(1, dim=1))
 
-    def heads(self, features: Tensor) -> Tensor:
-        """[B, 64, F / 2, T / 2] -> [B, 2, F, T], in float32: steps of bf16, 2^-8, would be heard."""
-        magnitude = functional.softplus(self.magnitude(features).float(), beta=SHARPNESS)  # [B, 1, F, T]
-        frequency = torch.tanh(self.frequency(features).float())  # [B, 1, F, T]
-        return torch.cat([magnitude, frequency], dim=1)
+    def within_range(self, magnitude: Tensor, frequency: Tensor) -> Tensor:
+        """Heads' outputs [B, 1, F, T] each -> [B, 2, F, T], in float32: steps of bf16, 2^-8, would be heard."""
+        magnitude = functional.softplus(magnitude.float(), beta=SHARPNESS)
+        return torch.cat([magnitude, torch.tanh(frequency.float())], dim=1)
 
 
 class VAE(nn.Module):

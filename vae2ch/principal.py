@@ -15,7 +15,7 @@ import math
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from vae2ch.model import VAE, pad_to_stride
@@ -74,8 +74,8 @@ def start(vae: VAE, magnitude: Tensor, kl_weight: float) -> None:
     pixels = math.prod(vae.size)  # that the loss looks at: without the padding
     features = pad_to_stride(magnitude[:, None])
     stages = []
-    for convolution, activation in vae.encoder.layers:
-        share = 1 if isinstance(activation, nn.Identity) else PAIRED
+    for convolution in vae.encoder.layers:
+        share = 1 if convolution is vae.encoder.layers[-1] else PAIRED  # no ReLU comes after the last
         rank = min(4 * features.shape[1], int(share * convolution.out_channels))
         stages.append(patch_components(features, rank))
         features = project(features, stages[-1])
@@ -95,30 +95,28 @@ def start(vae: VAE, magnitude: Tensor, kl_weight: float) -> None:
 def set_encoder(vae: VAE, stages: list[Tensor]) -> None:
     """Every layer of the encoder computes the components of its patches, and before a ReLU their opposites."""
     inputs = 1
-    for (convolution, activation), components in zip(vae.encoder.layers, stages, strict=True):
+    for convolution, components in zip(vae.encoder.layers, stages, strict=True):
         rank = len(components)
         weight = torch.zeros(rank, convolution.in_channels, 2, 2)
         weight[:, :inputs] = components.reshape(rank, -1, 2, 2)[:, :inputs]
         if inputs > 1:  # the first layer sees the magnitudes, the others pairs
             weight[:, inputs : 2 * inputs] = -weight[:, :inputs]
-        rows = weight if isinstance(activation, nn.Identity) else paired(weight)
+        rows = weight if convolution is vae.encoder.layers[-1] else paired(weight)
         convolution.weight[: len(rows)] = rows.to(convolution.weight)
         inputs = rank
 
 
 def set_decoder(vae: VAE, stages: list[Tensor]) -> None:
     """Every layer of the decoder puts patches together from components; the frequency starts at 0."""
-    convolutions = [convolution for convolution, _ in vae.decoder.layers]
-    for convolution, (components, finer) in zip(convolutions, pairwise(stages[::-1]), strict=True):
+    for convolution, (components, finer) in zip(vae.decoder.layers, pairwise(stages[::-1]), strict=True):
         weight = torch.zeros(convolution.in_channels, len(finer), 2, 2)
         weight[: len(components)] = components.reshape(len(components), -1, 2, 2)
-        if convolution is not convolutions[0]:  # which sees the latents' features, that have no opposites
+        if convolution is not vae.decoder.layers[0]:  # which sees the latents' features, that have no opposites
             weight[len(components) : 2 * len(components)] = -weight[: len(components)]
         convolution.weight[:, : 2 * len(finer)] = torch.cat([weight, -weight], dim=1).to(convolution.weight)
-    last = stages[0].reshape(-1, 1, 2, 2)
-    vae.decoder.magnitude.weight.zero_()
-    vae.decoder.magnitude.weight[: 2 * len(last)] = paired(last).to(vae.decoder.magnitude.weight)
-    vae.decoder.frequency.weight.zero_()
+    last, heads = paired(stages[0].reshape(-1, 2, 2)), vae.decoder.heads.weight  # [64, 2, 2, 2]
+    heads.zero_()
+    heads[: len(last), 0] = last.to(heads)
 
 
 def set_latents(vae: VAE, mean: Tensor, directions: Tensor, variances: Tensor, noise: Tensor) -> None:

@@ -17,7 +17,7 @@ from vae2ch.refusal import Refusal
 from vae2ch.representation import Representation
 
 FAN_IN = 256  # inputs of a layer up to which it has the full learning rate
-FORMAT = 2  # of the checkpoint: raised when an older one can no longer be read
+FORMAT = 3  # of the checkpoint: raised when an older one can no longer be read
 
 
 def budget_spent(trainer: lightning.Trainer) -> float:

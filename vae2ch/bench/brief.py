@@ -22,7 +22,9 @@ def settings(overrides: Iterable[str] = ()) -> dict:
         return config.check(compose("config", ["name=bench", *overrides]))
 
 
-def fit(module: VAEModule, data: SoundDataModule, minutes: float | None, steps: int = -1) -> lightning.Trainer:
+def fit(
+    module: VAEModule, data: SoundDataModule, minutes: float | None, steps: int = -1, precision: str = "auto"
+) -> lightning.Trainer:
     """Train for so many minutes, or steps, without validation, files or progress bar; returns the trainer."""
     quieten()
     hardware.keep_memory()
@@ -33,7 +35,7 @@ def fit(module: VAEModule, data: SoundDataModule, minutes: float | None, steps: 
         max_epochs=10_000,
         accelerator=accelerator,
         devices=1,
-        precision=hardware.precision("auto", accelerator),
+        precision=hardware.precision(precision, accelerator),
         gradient_clip_val=1.0,
         logger=False,
         enable_checkpointing=False,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vae2ch.bench import brief
 from vae2ch.data import SoundDataModule
-from vae2ch.model import WIDTHS, Down, Up
+from vae2ch.model import CHANNELS, WIDTHS, Down, Up
 from vae2ch.run import begin, build
 from vae2ch.training import LAYERS, VAEModule, inputs_of
 
@@ -50,13 +50,12 @@ def as_it_is(module: VAEModule) -> None:
 def scaled_tanh(module: VAEModule) -> None:
     """The frequency head's Tanh stretched by 1.1."""
     decoder, activation = module.vae.decoder, ScaledTanh()
-    heads = decoder.heads
+    within_range = decoder.within_range
 
-    def scaled(features: Tensor) -> Tensor:
-        magnitude = heads(features)[:, :1]
-        return torch.cat([magnitude, activation(decoder.frequency(features).float())], dim=1)
+    def scaled(magnitude: Tensor, frequency: Tensor) -> Tensor:
+        return torch.cat([within_range(magnitude, frequency)[:, :1], activation(frequency.float())], dim=1)
 
-    decoder.heads = scaled
+    decoder.within_range = scaled
 
 
 def split_latent(module: VAEModule) -> None:
@@ -65,10 +64,18 @@ def split_latent(module: VAEModule) -> None:
         part.latent = Halves(part.latent.in_features, part.latent.out_features)
 
 
+def normalised(layer: Down | Up) -> nn.Sequential:
+    """A layer with another activation than its own."""
+    layer.rectify = False
+    return nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels), nn.SiLU())
+
+
 def batch_norm(module: VAEModule) -> None:
     """The usual block: convolution, batch normalisation, SiLU."""
-    for layer in (*module.vae.encoder.layers, *module.vae.decoder.layers):
-        layer[1] = nn.Sequential(nn.BatchNorm2d(layer[0].out_channels), nn.SiLU())
+    encoder, decoder = module.vae.encoder, module.vae.decoder
+    encoder.layers[-1].rectify = False
+    encoder.layers = nn.Sequential(*map(normalised, encoder.layers[:-1]), encoder.layers[-1])
+    decoder.layers = nn.Sequential(*map(normalised, decoder.layers))
     module.vae.to(memory_format=torch.channels_last)
 
 
@@ -78,7 +85,8 @@ def fifth(width: int) -> Callable[[VAEModule], None]:
     def change(module: VAEModule) -> None:
         encoder, decoder = module.vae.encoder, module.vae.decoder
         share = encoder.latent.in_features // WIDTHS[-1]
-        encoder.layers[-1][0], decoder.layers[0][0] = Down(WIDTHS[-2], width), Up(width, WIDTHS[-2])
+        encoder.layers[-1] = Down(WIDTHS[-2], width, rectify=True)
+        decoder.layers[0] = Up(width, WIDTHS[-2], rectify=True)
         encoder.latent = nn.Linear(width * share, encoder.latent.out_features)
         decoder.latent = nn.Linear(decoder.latent.in_features, width * share)
         decoder.shape = (width, *decoder.shape[1:])
@@ -96,11 +104,11 @@ def kernels(size: int) -> Callable[[VAEModule], None]:
         def up(inputs: int, outputs: int) -> nn.Module:
             return nn.ConvTranspose2d(inputs, outputs, size, stride=2, padding=padding, output_padding=extra)
 
-        for layer, (a, b) in zip(encoder.layers, itertools.pairwise((2, *WIDTHS)), strict=True):
-            layer[0] = nn.Conv2d(a, b, size, stride=2, padding=padding)
-        for layer, (a, b) in zip(decoder.layers, itertools.pairwise(WIDTHS[::-1]), strict=True):
-            layer[0] = up(a, b)
-        decoder.magnitude, decoder.frequency = up(WIDTHS[0], 1), up(WIDTHS[0], 1)
+        down = [nn.Conv2d(a, b, size, stride=2, padding=padding) for a, b in itertools.pairwise((CHANNELS, *WIDTHS))]
+        encoder.layers = nn.Sequential(*itertools.chain(*((layer, nn.ReLU()) for layer in down)))[:-1]
+        wider = [up(a, b) for a, b in itertools.pairwise(WIDTHS[::-1])]
+        decoder.layers = nn.Sequential(*itertools.chain(*((layer, nn.ReLU()) for layer in wider)))
+        decoder.heads = up(WIDTHS[0], CHANNELS)
         for layer in (layer for layer in module.vae.modules() if isinstance(layer, LAYERS[1:])):
             nn.init.normal_(layer.weight, std=math.sqrt(2 / inputs_of(layer)))  # as ours
             nn.init.zeros_(layer.bias)
