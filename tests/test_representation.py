@@ -61,30 +61,6 @@ def test_the_level_is_a_sines_amplitude_and_scaling_is_playing_louder():
     assert representation.level(representation(torch.zeros(1, 5000))) == QUIETEST
 
 
-@pytest.mark.parametrize("option", OPTIONS)
-def test_iterations_leave_what_is_exact_exact(option):
-    representation = shipped(option)
-    for name, wave in signals(representation.sample_rate).items():
-        back = representation.inverse(representation(wave[None]), wave.numel(), iterations=4)[0]
-        assert snr(wave, back) > 90, (name, float(snr(wave, back)))
-
-
-def test_iterations_bring_drifting_bins_together():
-    """A steady tone whose bins' frequencies are each a little off: the spectrum comes out nearer."""
-    representation = shipped("16k")
-    time = torch.arange(representation.segment) / 16000
-    tone = sum(torch.sin(2 * math.pi * 220 * n * time) / n for n in range(1, 9))[None]
-    spectrogram = representation(tone)
-    spectrogram[:, 1] += 0.05 * torch.randn(spectrogram[:, 1].shape[:2])[..., None]
-    errors = [
-        (representation(representation.inverse(spectrogram, iterations=count))[:, 0] - spectrogram[:, 0])
-        .square()
-        .mean()
-        for count in (0, 4)
-    ]
-    assert errors[1] < 0.5 * errors[0]
-
-
 def test_silence_stays_silent():
     representation = small()
     assert torch.equal(representation.inverse(representation(torch.zeros(2, 5000)), 5000), torch.zeros(2, 5000))

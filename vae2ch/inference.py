@@ -7,11 +7,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from vae2ch.refusal import Refusal
-from vae2ch.representation import Representation
+from vae2ch.synthesis import synthesise
 from vae2ch.training import FORMAT, VAEModule
 
 BATCH = 16  # segments at once
-CONSISTENCY = 4  # iterations that bring the bins of one partial together
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -59,11 +58,6 @@ def crossfade(segment: int, overlap: int) -> Tensor:
     """Weights that sum to one where segments overlap  [S]"""
     ramp = torch.linspace(0, 1, overlap + 2)[1:-1]
     return torch.cat([ramp, torch.ones(segment - 2 * overlap), ramp.flip(0)])
-
-
-def synthesise(representation: Representation, spectrogram: Tensor) -> Tensor:
-    """Sound of spectrograms that a model made [B, 2, F, T]; exact where they are exact  [B, S]"""
-    return representation.inverse(spectrogram, iterations=CONSISTENCY)
 
 
 def reconstruct(module: VAEModule, wave: Tensor, *, ceiling: bool = False) -> Tensor:

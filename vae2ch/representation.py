@@ -76,21 +76,12 @@ class Representation(nn.Module):
             magnitude = self.magnitude(spectrum.abs())
             return torch.stack([magnitude, self.differentiate(spectrum.angle() / math.pi)], dim=1)
 
-    def inverse(self, spectrogram: Tensor, samples: int | None = None, iterations: int = 0) -> Tensor:
-        """Sound of ``spectrogram`` [B, 2, F, T] as [B, S]; S is ``samples`` or (T - 1) * hop.
-
-        A net's frequencies, summed bin by bin, let the bins of one partial drift apart. Each of the
-        ``iterations`` gives every bin the phase that its neighbours in frequency and time agree on
-        (Griffin and Lim 1984), from the summed phase on; an exact spectrogram stays as it is.
-        """
+    def inverse(self, spectrogram: Tensor, samples: int | None = None) -> Tensor:
+        """Sound of ``spectrogram`` [B, 2, F, T] as [B, S]; S is ``samples`` or (T - 1) * hop."""
         with torch.autocast(spectrogram.device.type, enabled=False):
             magnitude, frequency = spectrogram.float().unbind(dim=1)  # [B, F, T] each
-            amplitude = self.amplitude(magnitude)
             phase = math.pi * self.integrate(frequency)
-            wave = self.synthesise(torch.polar(amplitude, phase))
-            for _ in range(iterations):
-                wave = self.synthesise(torch.polar(amplitude, self.spectrum(wave).angle()))
-            return wave if samples is None else wave[..., :samples]
+            return self.synthesise(torch.polar(self.amplitude(magnitude), phase))[..., :samples]
 
     def spectrum(self, wave: Tensor) -> Tensor:
         """Short-time Fourier transform of [B, S], a multiple of the hop  [B, F, T]"""

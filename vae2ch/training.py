@@ -13,6 +13,7 @@ from vae2ch import losses
 from vae2ch.data import Batch
 from vae2ch.metrics import active_units
 from vae2ch.model import VAE, Posterior
+from vae2ch.refinement import refine
 from vae2ch.refusal import Refusal
 from vae2ch.representation import Representation
 
@@ -72,10 +73,11 @@ class VAEModule(lightning.LightningModule):
         return self.representation.scaled(self.vae.decode(latent), self.level.expand(len(latent)))
 
     def reconstruct(self, spectrogram: Tensor) -> Tensor:
-        """Spectrograms [B, 2, F, T] through the model, each at its own level; the same shape."""
+        """Spectrograms [B, 2, F, T] through the model, each at its own level, from refined latents; the same shape."""
         level = self.representation.level(spectrogram)
-        made, _ = self.vae(self.representation.scaled(spectrogram, 1 / level))
-        return self.representation.scaled(made, level)
+        levelled = self.representation.scaled(spectrogram, 1 / level)
+        latent = refine(self.vae, levelled, self.vae.encode(levelled), self.settings["kl_weight"])
+        return self.representation.scaled(self.vae.decode(latent), level)
 
     # -- loss ---------------------------------------------------------------------------------
 

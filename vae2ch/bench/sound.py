@@ -25,6 +25,7 @@ from vae2ch.data import SoundDataModule
 from vae2ch.data.dataset import spread
 from vae2ch.representation import SCALE, Representation
 from vae2ch.run import GLIMPSE, build, run
+from vae2ch.synthesis import synthesise
 from vae2ch.training import VAEModule
 
 ITERATIONS = 64  # of Griffin-Lim
@@ -117,8 +118,8 @@ def methods(case: Case) -> dict[str, Callable[[], Tensor]]:
     """Every way to make the held-out sounds; what is timed is the way from spectrogram to sound."""
     representation, pca, made = case.representation, case.pca(), case.decoded()
     return {
-        "analysis and synthesis, no model (ceiling)": lambda: inference.synthesise(representation, case.held_out),
-        "the model": lambda: inference.synthesise(representation, made),
+        "analysis and synthesis, no model (ceiling)": lambda: synthesise(representation, case.held_out),
+        "the model": lambda: synthesise(representation, made),
         "its decoder, frequency summed bin by bin": lambda: representation.inverse(made),
         f"its decoder, {ITERATIONS} Griffin-Lim iterations": lambda: case.griffin_lim(made[:, 0]),
         "its decoder, true frequency": lambda: case.with_true_frequency(made[:, 0]),

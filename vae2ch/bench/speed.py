@@ -18,6 +18,7 @@ from vae2ch.bench.clock import seconds
 from vae2ch.bench.growth import growth, starting
 from vae2ch.bench.step import anatomy, ladder, whole_step
 from vae2ch.run import build
+from vae2ch.synthesis import synthesise
 
 MATRIX = 4096
 
@@ -46,7 +47,7 @@ def sound(settings: dict, device: str) -> dict[str, float]:
     return {
         "analysis": duration / seconds(lambda: representation(waves), device),
         "synthesis of what a decoder makes": duration
-        / seconds(lambda: inference.synthesise(representation, spectrogram), device),
+        / seconds(lambda: synthesise(representation, spectrogram), device),
         "torchaudio's GriffinLim, 64 iterations": duration / seconds(lambda: griffin_lim(amplitude), device),
         "reconstruction of 120 s, the model included": 120
         / seconds(lambda: inference.reconstruct(module, long), device),

@@ -1,0 +1,88 @@
+import math
+
+import pytest
+import torch
+
+from tests.test_representation import OPTIONS, shipped, signals
+from vae2ch.metrics import snr
+from vae2ch.synthesis import group_delay, locked_phase, peaks, synthesise
+
+REPRESENTATION = shipped("16k")
+TIME = torch.arange(REPRESENTATION.segment) / REPRESENTATION.sample_rate
+
+
+def tone(frequency=220.0, partials=8):
+    return sum(torch.sin(2 * math.pi * frequency * n * TIME + n) / n for n in range(1, partials + 1))[None]
+
+
+def amplitude_error(wave, spectrogram):
+    """What a sound's amplitudes are off, of theirs."""
+    made, true = REPRESENTATION.spectrum(wave).abs(), REPRESENTATION.amplitude(spectrogram[:, 0])
+    return torch.linalg.vector_norm(made - true) / torch.linalg.vector_norm(true)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_what_is_exact_stays_exact(option):
+    representation = shipped(option)
+    for name, wave in signals(representation.sample_rate).items():
+        back = synthesise(representation, representation(wave[None]))[0, : wave.numel()]
+        assert snr(wave, back) > 90, (name, float(snr(wave, back)))
+
+
+def test_silence_stays_silent():
+    silence = REPRESENTATION(torch.zeros(2, 5000))
+    assert torch.equal(synthesise(REPRESENTATION, silence), torch.zeros_like(REPRESENTATION.inverse(silence)))
+
+
+def test_bins_that_drift_apart_are_brought_together():
+    """A tone whose bins' frequencies are each a little off, always the same way."""
+    torch.manual_seed(0)
+    spectrogram = REPRESENTATION(tone())
+    spectrogram[:, 1] += 0.03 * torch.randn(spectrogram.shape[2])[:, None]
+    drifting, together = REPRESENTATION.inverse(spectrogram), synthesise(REPRESENTATION, spectrogram)
+    assert amplitude_error(drifting, spectrogram) > 0.3
+    assert amplitude_error(together, spectrogram) < 0.1
+
+
+def test_no_sound_depends_on_its_neighbours():
+    """One is exact and summed, the other is not and locked."""
+    torch.manual_seed(0)
+    spectrogram = REPRESENTATION(torch.cat([tone(), tone(330.0)]))
+    spectrogram[1, 1] = (spectrogram[1, 1] + 0.2 * torch.randn_like(spectrogram[1, 1])).clamp(-1, 1)
+    both = synthesise(REPRESENTATION, spectrogram)
+    for number in (0, 1):
+        alone = synthesise(REPRESENTATION, spectrogram[number : number + 1])[0]
+        assert snr(alone, both[number]) > 60
+    assert snr(tone()[0], both[0]) > 90
+
+
+def test_a_bin_belongs_to_the_peak_that_it_rises_to():
+    column = torch.tensor([0.0, 1.0, 3.0, 2.0, 1.0, 2.0, 5.0, 4.0, 0.5, 0.5])
+    assert peaks(column[None, :, None]).flatten().tolist() == [2, 2, 2, 2, 2, 6, 6, 6, 6, 6]
+    ramp = torch.arange(513.0)[None, :, None]
+    assert peaks(ramp).eq(512).all()  # however far
+
+
+@pytest.mark.parametrize("offset", [-150, -40, 0, 90, 150])
+def test_the_group_delay_finds_a_click(offset):
+    """Where a click lies within a frame is known, and every bin of the frame must say so."""
+    hop, frame = REPRESENTATION.hop, 20
+    click = torch.zeros(1, REPRESENTATION.segment)
+    click[0, frame * hop + offset] = 1
+    amplitude = REPRESENTATION.spectrum(click).abs()
+    found = group_delay(amplitude, REPRESENTATION.n_fft, hop)[0, 5:-5, frame]
+    assert torch.allclose(found, torch.full_like(found, float(offset)), atol=40)  # a Hann is not quite a Gaussian
+
+
+def test_locked_phases_are_the_true_ones_around_a_steady_partial():
+    """From a frequency that is known at the peaks alone."""
+    spectrogram = REPRESENTATION(tone(partials=3))
+    amplitude = REPRESENTATION.amplitude(spectrogram[:, 0])
+    led = torch.zeros_like(spectrogram[:, 1])
+    at_peak = peaks(amplitude) == torch.arange(amplitude.shape[1])[:, None]
+    led[at_peak] = spectrogram[:, 1][at_peak]
+    phase = locked_phase(REPRESENTATION, amplitude, led)
+    truth = REPRESENTATION.spectrum(tone(partials=3)).angle() / math.pi
+    near = amplitude[..., 4:-4] > 0.1 * amplitude.max()
+    error = 1 - torch.cos(math.pi * (phase - truth)[..., 4:-4][near])
+    assert error.mean() < 0.02

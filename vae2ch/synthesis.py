@@ -1,0 +1,100 @@
+"""Sound of the spectrograms that a model makes, whose frequencies do not quite agree with each other.
+
+``Representation.inverse`` sums channel 1 over time, bin by bin. That is exact for what was analysed,
+but a net's small errors add up, and the bins of one partial drift apart and cancel. Here a bin that is
+a peak leads, and those around it follow.
+
+Axes: B batch, F frequency bins, T time frames, S samples. Phases are in half-turns.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vae2ch.representation import Representation, wrap
+
+ITERATIONS = 4  # of Griffin and Lim; more are hardly heard
+FLOOR = 1e-5  # -100 dB: below, a slope of the logarithm says nothing
+# Variance of the Gaussian that is nearest to a Hann window, in squares of its length: Průša et al.
+# (2017), "A noniterative method for reconstruction of phase from STFT magnitude", C_g / 2 pi.
+HANN_VARIANCE = 0.25645 / (2 * math.pi)
+
+
+def group_delay(amplitude: Tensor, n_fft: int, hop: int) -> Tensor:
+    """How long after its frame's centre the energy of a bin is, in samples  [B, F, T]
+
+    Under a Gaussian window, its variance times the logarithm's slope over time (Auger et al. 2012,
+    "On phase-magnitude relationships in the short-time Fourier transform").
+    """
+    lowest = FLOOR * amplitude.amax(dim=(-2, -1), keepdim=True).clamp(min=FLOOR)
+    (slope,) = torch.gradient(torch.maximum(amplitude, lowest).log(), spacing=float(hop), dim=-1)
+    return (HANN_VARIANCE * n_fft**2 * slope).clamp(-n_fft / 2, n_fft / 2)
+
+
+def peaks(amplitude: Tensor) -> Tensor:
+    """The peak of each bin's region: where one gets by climbing from bin to louder bin  [B, F, T]"""
+    bins = amplitude.shape[1]
+    below, above = (functional.pad(amplitude, (0, 0, *sides)) for sides in ((1, 0), (0, 1)))
+    step = torch.stack([below[:, :-1], amplitude, above[:, 1:]]).argmax(dim=0) - 1
+    peak = (torch.arange(bins, device=amplitude.device)[:, None] + step).clamp(0, bins - 1)
+    for _ in range(bins.bit_length()):  # each time twice as far
+        peak = peak.gather(1, peak)
+    return peak
+
+
+def locked_phase(representation: Representation, amplitude: Tensor, frequency: Tensor) -> Tensor:
+    """Phases in which the bins around a peak keep to it: [B, F, T] and [B, F, T] -> [B, F, T]
+
+    A peak's phase advances by its own frequency (Laroche and Dolson 1999, "Improved phase vocoder
+    time-scale modification of audio"); from there to the other bins of its region leads the slope
+    over frequency, which the group delay is.
+    """
+    n_fft, peak = representation.n_fft, peaks(amplitude)
+    # of a bin's phase over the one below: half a turn for what is at the frame's centre
+    slope = -1 - 2 / n_fft * group_delay(amplitude, n_fft, representation.hop)
+    across = functional.pad((slope[:, 1:] + slope[:, :-1]) / 2, (0, 0, 1, 0)).cumsum(dim=1)
+    # what leads from a bin's peak to the bin
+    path = across - across.gather(1, peak)
+    first, others = frequency.split([1, frequency.shape[-1] - 1], dim=-1)
+    steps = torch.cat([first, others + representation.advance], dim=-1)
+    phase, phases = torch.zeros_like(steps[..., 0]), []
+    for t in range(steps.shape[-1]):
+        phase = wrap((phase + steps[..., t]).gather(1, peak[..., t]) + path[..., t])
+        phases.append(phase)
+    return torch.stack(phases, dim=-1)
+
+
+def consistent(representation: Representation, amplitude: Tensor, phase: Tensor) -> tuple[Tensor, Tensor]:
+    """The spectrum of the sound that is nearest to some amplitudes and phases, and how far it is from them.
+
+    Returns:
+        spectrum [B, F, T], complex; its amplitudes' error over theirs [B]
+    """
+    spectrum = representation.spectrum(representation.synthesise(torch.polar(amplitude, math.pi * phase)))
+    size = torch.linalg.vector_norm(amplitude, dim=(-2, -1)).clamp(min=FLOOR)
+    return spectrum, torch.linalg.vector_norm(spectrum.abs() - amplitude, dim=(-2, -1)) / size
+
+
+def with_amplitude(spectrum: Tensor, amplitude: Tensor) -> Tensor:
+    """The phases of a spectrum [B, F, T] with other amplitudes [B, F, T]"""
+    return spectrum * (amplitude / spectrum.abs().clamp(min=1e-20))
+
+
+def synthesise(representation: Representation, spectrogram: Tensor) -> Tensor:
+    """Sound of spectrograms that a model made [B, 2, F, T]; exact where they are exact  [B, S]
+
+    Each sound gets the summed or the locked phase, whichever agrees better with its amplitudes, and then
+    some iterations from there on, in which bins take the phase that their neighbours agree on (Griffin
+    and Lim 1984).
+    """
+    with torch.autocast(spectrogram.device.type, enabled=False):
+        magnitude, frequency = spectrogram.float().unbind(dim=1)
+        amplitude = representation.amplitude(magnitude)
+        summed, error = consistent(representation, amplitude, representation.integrate(frequency))
+        locked, other = consistent(representation, amplitude, locked_phase(representation, amplitude, frequency))
+        spectrum = torch.where((error <= other)[:, None, None], summed, locked)
+        for _ in range(ITERATIONS - 1):
+            spectrum = representation.spectrum(representation.synthesise(with_amplitude(spectrum, amplitude)))
+        return representation.synthesise(with_amplitude(spectrum, amplitude))
