@@ -54,6 +54,22 @@ def test_padding_changes_no_term():
         assert torch.isclose(term, ignored[name], rtol=1e-6), name
 
 
+def test_draws_come_from_where_the_training_sounds_lie(monkeypatch):
+    made = module().eval()
+    assert torch.equal(made.centre + made.spread.sum(dim=1), torch.ones(4))  # the prior, until sounds were seen
+    torch.manual_seed(0)
+    mixing = torch.randn(4, 4)
+    for _ in range(2):
+        mean = torch.tensor([3.0, -1.0, 0.0, 7.0]) + torch.randn(4000, 4) @ mixing.T
+        made.seen.append(Posterior(mean, torch.full_like(mean, math.log(0.25))))
+    made.settle()
+    drawn = []
+    monkeypatch.setattr(made.vae, "decode", lambda latent: drawn.append(latent) or torch.rand(len(latent), 2, 64, 30))
+    made.imagine(torch.randn(20_000, 4))
+    assert torch.allclose(drawn[0].mean(dim=0), torch.tensor([3.0, -1.0, 0.0, 7.0]), atol=0.15)
+    assert torch.allclose(drawn[0].T.cov(), mixing @ mixing.T + 0.25 * torch.eye(4), atol=0.3)
+
+
 def test_a_sound_comes_back_at_its_own_level():
     """What the model makes of a sound depends on nothing but its shape."""
     alone = module().eval()

@@ -87,8 +87,8 @@ def reconstruct(module: VAEModule, wave: Tensor, *, ceiling: bool = False) -> Te
 
 
 def sample(module: VAEModule, count: int, seed: int) -> Tensor:
-    """Sounds that nobody made: decoded draws from the prior N(0, 1)  [count, S]"""
+    """Sounds that nobody made: decoded draws from where the training sounds lie among the latents  [count, S]"""
     generator = torch.Generator().manual_seed(seed)
-    latent = torch.randn(count, module.vae.latent_dim, generator=generator).to(module.device)
+    noise = torch.randn(count, module.vae.latent_dim, generator=generator).to(module.device)
     with torch.inference_mode():
-        return synthesise(module.representation, module.imagine(latent))
+        return synthesise(module.representation, module.imagine(noise))

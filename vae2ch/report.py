@@ -19,7 +19,7 @@ img {{ max-width: 100%; display: block }}
 what differs between it and the reconstruction is the model's doing.</p>
 <table>{metrics}</table>
 {sounds}
-<section><h2>Drawn from the prior</h2>{samples}</section>
+<section><h2>Drawn from the model</h2>{samples}</section>
 </body></html>
 """
 
@@ -37,7 +37,7 @@ def write_report(
     Args:
         metrics: name to value
         rows: for each sound its name under "sound", its "picture", and a file for each version
-        samples: files drawn from the prior
+        samples: files of drawn sounds
     """
     table = "".join(f"<tr><td>{escape(name)}</td><td>{value:.4g}</td></tr>" for name, value in metrics.items())
     sounds = "".join(

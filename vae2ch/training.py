@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import deque
 
 import lightning
 import numpy as np
@@ -18,6 +19,7 @@ from vae2ch.refusal import Refusal
 from vae2ch.representation import Representation
 
 FAN_IN = 256  # inputs of a layer up to which it has the full learning rate
+SEEN = 100  # batches of which it is remembered where among the latents they lay
 FORMAT = 3  # of the checkpoint: raised when an older one can no longer be read
 
 
@@ -60,7 +62,11 @@ class VAEModule(lightning.LightningModule):
         self.representation = Representation(**representation)
         self.vae = VAE(**self.representation.size._asdict(), **model)
         self.register_buffer("level", torch.ones(()))  # of a typical sound, for those that the model makes up
+        # where the sounds lie among the latents: the prior, until some have been seen
+        self.register_buffer("centre", torch.zeros(self.vae.latent_dim))
+        self.register_buffer("spread", torch.eye(self.vae.latent_dim))
         self.settings, self.seed = training, seed
+        self.seen: deque[Posterior] = deque(maxlen=SEEN)  # of the last training batches
         self.held_out: list[Posterior] = []  # of the validation sounds, until the epoch's end
         self.kl_per_latent = torch.zeros(self.vae.latent_dim)
 
@@ -68,9 +74,24 @@ class VAEModule(lightning.LightningModule):
         """Mark the checkpoint as ours, so that loading another kind of file can be refused by name."""
         checkpoint["vae2ch"] = FORMAT
 
-    def imagine(self, latent: Tensor) -> Tensor:
-        """Spectrograms [B, 2, F, T] of latents [B, D], at a typical level."""
-        return self.representation.scaled(self.vae.decode(latent), self.level.expand(len(latent)))
+    def imagine(self, noise: Tensor) -> Tensor:
+        """Spectrograms [B, 2, F, T] from standard normal noise [B, D], at a typical level.
+
+        The noise is moved to where the training sounds lie (``settle``), which no prior keeps to.
+        """
+        decoded = self.vae.decode(self.centre + noise @ self.spread.T)
+        return self.representation.scaled(decoded, self.level.expand(len(noise)))
+
+    def settle(self) -> None:
+        """Fit a Gaussian to the aggregate posterior of the training sounds seen last.
+
+        Ghosh et al. (2020), "From variational to deterministic autoencoders", section 4: its mean, and
+        the covariance of the means and of the posteriors together.
+        """
+        mean, logvar = (torch.cat(parts).double() for parts in zip(*self.seen, strict=True))
+        covariance = mean.T.cov(correction=0) + logvar.exp().mean(dim=0).diag()
+        self.centre.copy_(mean.mean(dim=0))
+        self.spread.copy_(torch.linalg.cholesky(covariance))
 
     def reconstruct(self, spectrogram: Tensor) -> Tensor:
         """Spectrograms [B, 2, F, T] through the model, each at its own level, from refined latents; the same shape."""
@@ -138,7 +159,8 @@ class VAEModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
-        loss, _ = self.step(batch, "train")
+        loss, posterior = self.step(batch, "train")
+        self.seen.append(Posterior(*(part.detach() for part in posterior)))
         self.log("train/kl_weight", self.kl_weight())
         self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
         return loss
@@ -149,11 +171,13 @@ class VAEModule(lightning.LightningModule):
         self.held_out.append(posterior)
 
     def on_validation_epoch_end(self) -> None:
-        """How many latents tell the held-out sounds apart."""
+        """How many latents tell the held-out sounds apart; where the training sounds lie."""
         posterior = Posterior(*(torch.cat(parts) for parts in zip(*self.held_out, strict=True)))
         self.held_out.clear()
         self.kl_per_latent = losses.kl_divergence(*posterior)
         self.log("val/active_units", active_units(posterior.mean).float())
+        if self.seen:
+            self.settle()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss of a held-out batch."""

@@ -31,7 +31,7 @@ class Listening(lightning.Callback):
     Args:
         folder: of the run
         sounds: how many held-out sounds
-        seed: of the draws from the prior
+        seed: of the draws
     """
 
     def __init__(self, folder: Path, sounds: int, seed: int) -> None:
@@ -53,7 +53,7 @@ class Listening(lightning.Callback):
         return {name: version[: int(item.samples)].cpu() for name, version in versions.items()}
 
     def on_validation_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
-        """Log audio and pictures of the validation sounds, a sound from the prior, the KL of each latent."""
+        """Log audio and pictures of the validation sounds, a drawn sound, the KL of each latent."""
         board = writer(trainer)
         if board is None or trainer.sanity_checking or not trainer.is_global_zero:
             return
@@ -67,7 +67,7 @@ class Listening(lightning.Callback):
             board.add_figure(label, pictures.compare(columns, module.representation, label), step)
         board.add_histogram("val/kl_per_latent", module.kl_per_latent, step)
         drawn = inference.sample(module, 1, self.seed)[0].cpu()
-        board.add_audio("prior/sample", drawn.clamp(-1, 1)[None], step, rate)
+        board.add_audio("drawn/sample", drawn.clamp(-1, 1)[None], step, rate)
 
     @staticmethod
     def picture(module: VAEModule, wave: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Listening(lightning.Callback):
         )
 
     def on_test_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
-        """Write WAV files of the test sounds, of draws from the prior, and a page to hear them on."""
+        """Write WAV files of the test sounds, of drawn sounds, and a page to hear them on."""
         if not trainer.is_global_zero:
             return
         rate, folder = module.representation.sample_rate, self.folder / "audio"
@@ -115,7 +115,7 @@ class Listening(lightning.Callback):
             rows.append(row)
         samples = []
         for number, wave in enumerate(inference.sample(module, self.sounds, self.seed), 1):
-            audio.write(folder / f"prior-{number:02d}.wav", wave.cpu().numpy(), rate)
-            samples.append(f"audio/prior-{number:02d}.wav")
+            audio.write(folder / f"drawn-{number:02d}.wav", wave.cpu().numpy(), rate)
+            samples.append(f"audio/drawn-{number:02d}.wav")
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
         write_report(self.folder / "report.html", self.folder.name, metrics, rows, samples)
