@@ -33,6 +33,7 @@ def test_a_run_is_complete(trained):
     assert str(run.name) in done.stdout
     assert "Traceback" not in done.stderr
     assert "Warning" not in done.stderr
+    assert "collapse" not in done.stdout
 
 
 def test_the_ceiling_on_disk_is_the_original(trained):

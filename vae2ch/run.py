@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vae2ch import hardware, principal
-from vae2ch.callbacks import Listening, Progress, Rescue, Verdict
+from vae2ch.callbacks import Collapse, Listening, Progress, Rescue, Verdict
 from vae2ch.data import SoundDataModule
 from vae2ch.data.collection import write_csv
 from vae2ch.refusal import Refusal
@@ -44,6 +44,7 @@ def callbacks(settings: dict, folder: Path) -> list[lightning.Callback]:
         ModelCheckpoint(filename="last", **kept),
         Listening(folder, settings["media"]["sounds"], settings["seed"]),
         Verdict(settings),
+        Collapse(),
         Rescue(folder / "checkpoints" / "last.ckpt"),
     ]
 

@@ -8,15 +8,21 @@ sets the weights, the order, the variations and the noise.
 
 import argparse
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightning
+import torch
+from torch import Tensor
 
 from vae2ch import commandline, inference, metrics
 from vae2ch.bench import brief
 from vae2ch.bench.sound import segments
+from vae2ch.data import SoundDataModule
 from vae2ch.refusal import Refusal
 from vae2ch.run import begin, build
+from vae2ch.synthesis import synthesise
+from vae2ch.training import VAEModule
 
 PRESETS = ("light", "medium", "heavy")
 
@@ -34,13 +40,21 @@ def distance(settings: dict, size: int, steps: int, seed: int) -> float:
     begin(module, data)
     brief.fit(module, data, None, steps=steps)
     module.eval()
-    found = []
-    for split in ("validation", "test"):
-        waves, lengths, _ = segments(data, split, len(data.datasets[split]))
-        for wave, length in zip(waves, lengths, strict=True):
-            made = inference.reconstruct(module, wave)
-            found.append(float(metrics.log_spectral_distance(wave[None, :length], made[None, :length])))
-    return statistics.mean(found)
+    return statistics.mean(distance for split in ("validation", "test") for distance in held_out(module, data, split))
+
+
+def held_out(module: VAEModule, data: SoundDataModule, split: str) -> Iterator[float]:
+    """Log-spectral distance of each sound of a split from its reconstruction."""
+    waves, lengths, _ = segments(data, split, len(data.datasets[split]))
+    with torch.inference_mode():
+        made = torch.cat([reconstructed(module, part) for part in waves.split(inference.BATCH)])
+    for wave, estimate, length in zip(waves, made, lengths, strict=True):
+        yield float(metrics.log_spectral_distance(wave[None, :length], estimate[None, :length]))
+
+
+def reconstructed(module: VAEModule, waves: Tensor) -> Tensor:
+    """Segments through the model  [B, S]"""
+    return synthesise(module.representation, module.reconstruct(module.representation(waves)))
 
 
 def row(name: str, values: list[float]) -> str:
