@@ -4,9 +4,12 @@ import torch
 
 from tests.conftest import QUICK, python
 from vae2ch.bench import brief
+from vae2ch.bench.precision import apart
 from vae2ch.bench.step import Plain
 from vae2ch.model import VAE
 from vae2ch.run import build
+
+SMALL = [setting for setting in QUICK if setting.startswith(("representation", "data"))]
 
 
 def test_the_judge_scores_every_method(folder, tmp_path):
@@ -55,3 +58,39 @@ def test_the_plain_loop_is_the_same_network():
         expected, _ = plain(spectrogram)
         torch.manual_seed(drawn)
         assert torch.allclose(vae.decode(vae.encode(spectrogram).sample()), expected, atol=1e-5)
+
+
+def cells(stdout, first):
+    """The cells of the rows whose first one starts so."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in stdout.splitlines() if line[:1] == "|"]
+    return [row for row in rows if row[0].startswith(first)]
+
+
+def test_the_presets_are_compared_on_the_same_sounds(folder, tmp_path):
+    arguments = ("-m", "vae2ch.bench.presets", "--data", folder, "--steps", "2", "--seeds", "2")
+    done = python(*arguments, "--sizes", "2", "--set", *SMALL, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    means = {preset: float(cells(done.stdout, f"2, {preset}")[0][1]) for preset in ("light", "medium", "heavy")}
+    assert all(0 < mean < 60 for mean in means.values())
+    assert f"2, best: **{min(means, key=means.get)}**" in done.stdout
+    done = python(*arguments, "--sizes", "999", "--set", *SMALL, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "999 asked for" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_precisions_are_compared_term_by_term(folder, tmp_path):
+    source = ("data=folder", f'data.root="{folder}"')
+    done = python("-m", "vae2ch.bench.precision", *source, *SMALL, "--steps", "2", "--seeds", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for precision in ("32-true", "bf16-mixed"):
+        rows = cells(done.stdout, precision)
+        assert len(rows) == 2
+        assert rows[0][1] != rows[1][1]  # another seed, another result
+    assert len([line for line in done.stdout.splitlines() if line.startswith("magnitude: ")]) == 1
+
+
+def test_ranges_are_apart_or_not():
+    assert apart([1.0, 2.0], [2.5, 3.0])
+    assert apart([2.5, 3.0], [1.0, 2.0])
+    assert not apart([1.0, 2.0], [1.5, 3.0])
