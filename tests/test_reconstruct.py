@@ -144,7 +144,7 @@ def test_loading_refuses_damage_and_mismatch(checkpoint, tmp_path):
     with pytest.raises(Refusal, match="not one of vae2ch"):
         inference.load(tmp_path / "foreign.ckpt")
     change(checkpoint, vae2ch=99)
-    with pytest.raises(Refusal, match="format 99; this version reads format 2"):
+    with pytest.raises(Refusal, match="format 99; this version reads format 3"):
         inference.load(checkpoint)
     settings = torch.load(checkpoint, weights_only=True)["hyper_parameters"]
     change(checkpoint, vae2ch=2, hyper_parameters={**settings, "model": {"latent_dim": 7, "dropout": 0.0}})

@@ -87,8 +87,7 @@ def reconstruct(module: VAEModule, wave: Tensor, *, ceiling: bool = False) -> Te
 
 
 def sample(module: VAEModule, count: int, seed: int) -> Tensor:
-    """Sounds that nobody made: decoded draws from where the training sounds lie among the latents  [count, S]"""
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(count, module.vae.latent_dim, generator=generator).to(module.device)
+    """Sounds that nobody made, from where the training sounds lie among the latents  [count, S]"""
     with torch.inference_mode():
-        return synthesise(module.representation, module.imagine(noise))
+        latent = module.draw(count, torch.Generator().manual_seed(seed))
+        return synthesise(module.representation, module.imagine(latent))

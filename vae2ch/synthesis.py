@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from vae2ch.representation import Representation, wrap
 
-ITERATIONS = 4  # of Griffin and Lim; more are hardly heard
+ITERATIONS = 3  # of Griffin and Lim; more are hardly heard
 FLOOR = 1e-5  # -100 dB: below, a slope of the logarithm says nothing
 # Variance of the Gaussian that is nearest to a Hann window, in squares of its length: Průša et al.
 # (2017), "A noniterative method for reconstruction of phase from STFT magnitude", C_g / 2 pi.
@@ -36,11 +36,13 @@ def group_delay(amplitude: Tensor, n_fft: int, hop: int) -> Tensor:
 def peaks(amplitude: Tensor) -> Tensor:
     """The peak of each bin's region: where one gets by climbing from bin to louder bin  [B, F, T]"""
     bins = amplitude.shape[1]
-    below, above = (functional.pad(amplitude, (0, 0, *sides)) for sides in ((1, 0), (0, 1)))
-    step = torch.stack([below[:, :-1], amplitude, above[:, 1:]]).argmax(dim=0) - 1
+    below = functional.pad(amplitude, (0, 0, 1, 0))[:, :-1]
+    above = functional.pad(amplitude, (0, 0, 0, 1))[:, 1:]
+    down = (below >= amplitude) & (below >= above)
+    step = (above > torch.maximum(below, amplitude)).long() - down.long()
     peak = (torch.arange(bins, device=amplitude.device)[:, None] + step).clamp(0, bins - 1)
-    for _ in range(bins.bit_length()):  # each time twice as far
-        peak = peak.gather(1, peak)
+    while not torch.equal(peak, further := peak.gather(1, peak)):  # each time twice as far
+        peak = further
     return peak
 
 
@@ -56,14 +58,14 @@ def locked_phase(representation: Representation, amplitude: Tensor, frequency: T
     slope = -1 - 2 / n_fft * group_delay(amplitude, n_fft, representation.hop)
     across = functional.pad((slope[:, 1:] + slope[:, :-1]) / 2, (0, 0, 1, 0)).cumsum(dim=1)
     # what leads from a bin's peak to the bin
-    path = across - across.gather(1, peak)
+    path = wrap(across - across.gather(1, peak))
     first, others = frequency.split([1, frequency.shape[-1] - 1], dim=-1)
     steps = torch.cat([first, others + representation.advance], dim=-1)
     phase, phases = torch.zeros_like(steps[..., 0]), []
-    for t in range(steps.shape[-1]):
-        phase = wrap((phase + steps[..., t]).gather(1, peak[..., t]) + path[..., t])
+    for step, leader, way in zip(*(part.movedim(-1, 0).contiguous() for part in (steps, peak, path)), strict=True):
+        phase = (phase + step).gather(1, leader) + way  # [B, F]
         phases.append(phase)
-    return torch.stack(phases, dim=-1)
+    return wrap(torch.stack(phases, dim=-1))
 
 
 def consistent(representation: Representation, amplitude: Tensor, phase: Tensor) -> tuple[Tensor, Tensor]:

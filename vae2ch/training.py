@@ -20,6 +20,8 @@ from vae2ch.representation import Representation
 
 FAN_IN = 256  # inputs of a layer up to which it has the full learning rate
 SEEN = 100  # batches of which it is remembered where among the latents they lay
+KNOWN = 512  # sounds that draws start from
+SMOOTHING = 0.4  # 0 draws the sounds themselves, 1 from a Gaussian around all of them
 FORMAT = 3  # of the checkpoint: raised when an older one can no longer be read
 
 
@@ -62,7 +64,9 @@ class VAEModule(lightning.LightningModule):
         self.representation = Representation(**representation)
         self.vae = VAE(**self.representation.size._asdict(), **model)
         self.register_buffer("level", torch.ones(()))  # of a typical sound, for those that the model makes up
-        # where the sounds lie among the latents: the prior, until some have been seen
+        # where the training sounds lie among the latents; until some have been seen, draws from the prior
+        prior = torch.Generator().manual_seed(0)
+        self.register_buffer("known", torch.randn(KNOWN, self.vae.latent_dim, generator=prior))
         self.register_buffer("centre", torch.zeros(self.vae.latent_dim))
         self.register_buffer("spread", torch.eye(self.vae.latent_dim))
         self.settings, self.seed = training, seed
@@ -74,22 +78,29 @@ class VAEModule(lightning.LightningModule):
         """Mark the checkpoint as ours, so that loading another kind of file can be refused by name."""
         checkpoint["vae2ch"] = FORMAT
 
-    def imagine(self, noise: Tensor) -> Tensor:
-        """Spectrograms [B, 2, F, T] from standard normal noise [B, D], at a typical level.
+    def imagine(self, latent: Tensor) -> Tensor:
+        """Spectrograms [B, 2, F, T] of latents [B, D], at a typical level."""
+        return self.representation.scaled(self.vae.decode(latent), self.level.expand(len(latent)))
 
-        The noise is moved to where the training sounds lie (``settle``), which no prior keeps to.
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Latents of sounds that nobody made, from where the training sounds lie  [count, D]
+
+        A smoothed bootstrap (Silverman 1986, "Density estimation", section 6.4): the latents of a sound,
+        moved at random as the sounds differ, and drawn in so that mean and covariance stay theirs.
+
+        Args:
+            generator: on the CPU, so that a seed means the same everywhere
         """
-        decoded = self.vae.decode(self.centre + noise @ self.spread.T)
-        return self.representation.scaled(decoded, self.level.expand(len(noise)))
+        chosen = torch.randint(len(self.known), (count,), generator=generator)
+        noise = torch.randn(count, self.vae.latent_dim, generator=generator).to(self.known)
+        away = self.known[chosen.to(self.known.device)] - self.centre
+        return self.centre + math.sqrt(1 - SMOOTHING**2) * away + SMOOTHING * noise @ self.spread.T
 
     def settle(self) -> None:
-        """Fit a Gaussian to the aggregate posterior of the training sounds seen last.
-
-        Ghosh et al. (2020), "From variational to deterministic autoencoders", section 4: its mean, and
-        the covariance of the means and of the posteriors together.
-        """
+        """Remember where the training sounds seen last lie: some, their mean, and the covariance's root."""
         mean, logvar = (torch.cat(parts).double() for parts in zip(*self.seen, strict=True))
-        covariance = mean.T.cov(correction=0) + logvar.exp().mean(dim=0).diag()
+        covariance = mean.T.cov(correction=0) + logvar.exp().mean(dim=0).diag()  # of the aggregate posterior
+        self.known.copy_(mean[torch.arange(KNOWN) % len(mean)])
         self.centre.copy_(mean.mean(dim=0))
         self.spread.copy_(torch.linalg.cholesky(covariance))
 

@@ -175,9 +175,9 @@ def generation(case: Case) -> dict[str, float]:
     found["a draw from the prior to the nearest training sound"] = nearest_distances(prior, train).median()
     drawn = magnitudes(representation(inference.sample(case.module, DRAWN, seed=0)))
     among = torch.cdist(drawn.flatten(1), drawn.flatten(1)).fill_diagonal_(math.inf) / drawn[0].numel() ** 0.5
-    found["a draw from the aggregate posterior to it"] = nearest_distances(drawn, train).median()
-    found["the one of these draws that is nearest to a training sound"] = nearest_distances(drawn, train).min()
-    found["the two of these draws that are most alike"] = among.min()
+    found["a sound drawn from the model to the nearest training sound"] = nearest_distances(drawn, train).median()
+    found["the one of these that is nearest to a training sound"] = nearest_distances(drawn, train).min()
+    found["the two of these that are most alike"] = among.min()
     return {name: float(value) for name, value in found.items()}
 
 
