@@ -67,6 +67,7 @@ def reconstruct(arguments: argparse.Namespace) -> int:
 
     from vae2ch import hardware, inference
 
+    hardware.keep_memory()
     module = inference.load(arguments.model, hardware.device(arguments.device))
     rate = module.representation.sample_rate
     failed = 0

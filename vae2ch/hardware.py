@@ -48,7 +48,7 @@ def device(wanted: str) -> str:
 
 
 def keep_memory() -> None:
-    """Let the C library keep what is freed, for the next step of training to use again.
+    """Let the C library keep what is freed, for the next step to use again.
 
     By default glibc hands every large block back to the system and gets it anew, page by page,
     zeroed: about a third of a step on a CPU (docs/speed.md). Elsewhere than on glibc nothing happens.

@@ -14,7 +14,7 @@ from torch import Tensor
 from vae2ch import hardware
 from vae2ch.model import VAE, Posterior
 
-STEPS = 8
+STEPS = 6
 RATE = 0.3  # 1 would go straight to the best point, were the decoder linear and the latents independent
 MOMENTUM = 0.7
 LEAST = 1e-6  # of the KL's weight that a step is divided by
