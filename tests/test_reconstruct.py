@@ -10,6 +10,7 @@ from vae2ch import audio, inference
 from vae2ch.__main__ import targets
 from vae2ch.metrics import snr
 from vae2ch.refusal import Refusal
+from vae2ch.training import FORMAT
 
 RATE = 16000
 
@@ -144,10 +145,10 @@ def test_loading_refuses_damage_and_mismatch(checkpoint, tmp_path):
     with pytest.raises(Refusal, match="not one of vae2ch"):
         inference.load(tmp_path / "foreign.ckpt")
     change(checkpoint, vae2ch=99)
-    with pytest.raises(Refusal, match="format 99; this version reads format 3"):
+    with pytest.raises(Refusal, match=f"format 99; this version reads format {FORMAT}"):
         inference.load(checkpoint)
     settings = torch.load(checkpoint, weights_only=True)["hyper_parameters"]
-    change(checkpoint, vae2ch=2, hyper_parameters={**settings, "model": {"latent_dim": 7, "dropout": 0.0}})
+    change(checkpoint, vae2ch=FORMAT, hyper_parameters={**settings, "model": {"latent_dim": 7, "dropout": 0.0}})
     with pytest.raises(Refusal, match="does not fit its own settings"):
         inference.load(checkpoint)
     change(checkpoint, hyper_parameters={})
