@@ -50,7 +50,7 @@ def refine(vae: VAE, target: Tensor, posterior: Posterior, kl_weight: float, ste
         steps: how many; each costs about three passes through the decoder
     """
     device = target.device.type
-    fast = hardware.has_bf16({"cuda": "gpu"}.get(device, device))
+    fast = hardware.has_bf16(device)
     with torch.inference_mode(False), torch.enable_grad():
         # copies, as nothing made in inference mode can take part in a gradient
         target, best, logvar = target.clone(), posterior.mean.clone(), posterior.logvar.clone()

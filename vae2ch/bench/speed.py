@@ -74,7 +74,7 @@ def main() -> None:
     data = build(settings)[0]
     data.setup()
     name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
-    print(f"{device}, {name}; torch {torch.__version__}; bf16 {hardware.has_bf16({'cuda': 'gpu'}.get(device, device))}")
+    print(f"{device}, {name}; torch {torch.__version__}; bf16 {hardware.has_bf16(device)}")
 
     found: dict[str, dict] = {"peak (GFLOP/s)": peaks(device)}
     best = max(found["peak (GFLOP/s)"].values())

@@ -69,7 +69,7 @@ def ladder(settings: dict, device: str, size: int) -> tuple[dict[str, float], fl
         return Plain(bins=bins, frames=frames, latent_dim=module.vae.latent_dim).to(device)
 
     last = {"memory_format": torch.channels_last}
-    bf16 = hardware.has_bf16({"cuda": "gpu"}.get(device, device))
+    bf16 = hardware.has_bf16(device)
     rungs: list[tuple[str, Callable[[], Callable[[], None]]]] = [
         ("plain loop: float32, contiguous", lambda: stepper(plain(), module, batch, False, False)),
         ("+ channels last", lambda: stepper(plain().to(**last), module, batch.contiguous(**last), False, False)),
@@ -90,7 +90,7 @@ def anatomy(settings: dict, data: SoundDataModule, device: str, steps: int = 20)
     """Milliseconds of each part of a training step, at the configured batch size."""
     module = build(settings)[1]
     module = module.to(device)
-    bf16 = hardware.has_bf16({"cuda": "gpu"}.get(device, device))
+    bf16 = hardware.has_bf16(device)
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5, fused=True)
     spent: dict[str, list[float]] = {}
 
