@@ -1,12 +1,15 @@
 import json
 
+import pytest
 import torch
 
 from tests.conftest import QUICK, python
 from vae2ch.bench import brief
+from vae2ch.bench.instruments import APART, PITCHES, VELOCITIES, chosen, score
 from vae2ch.bench.precision import apart
 from vae2ch.bench.step import Plain
 from vae2ch.model import VAE
+from vae2ch.refusal import Refusal
 from vae2ch.run import build
 
 SMALL = [setting for setting in QUICK if setting.startswith(("representation", "data"))]
@@ -94,3 +97,23 @@ def test_ranges_are_apart_or_not():
     assert apart([1.0, 2.0], [2.5, 3.0])
     assert apart([2.5, 3.0], [1.0, 2.0])
     assert not apart([1.0, 2.0], [1.5, 3.0])
+
+
+def test_sets_of_instruments_share_no_program():
+    first, other = chosen(0, 12, 378, seed=1), chosen(12, 12, 378, seed=2)
+    assert len(set(first)) == len(set(other)) == 378
+    assert not {program for program, _, _ in first} & {program for program, _, _ in other}
+    assert {pitch for _, pitch, _ in first} == set(PITCHES)
+    assert {velocity for _, _, velocity in first} == set(VELOCITIES)
+    assert first == chosen(0, 12, 378, seed=1)
+    with pytest.raises(Refusal, match="--notes 148: 1 programs have 147"):
+        chosen(0, 1, 148, seed=0)
+
+
+def test_notes_are_where_they_are_cut_from():
+    begun, clock = [], 0.0
+    for message in score(chosen(0, 2, 5, seed=0)):  # mido counts the seconds
+        clock += message.time
+        if message.type == "note_on":
+            begun.append(round(clock, 3))
+    assert begun == [number * APART for number in range(5)]

@@ -5,7 +5,7 @@ import torch
 
 from tests.test_representation import OPTIONS, shipped, signals
 from vae2ch.metrics import snr
-from vae2ch.synthesis import group_delay, locked_phase, peaks, synthesise
+from vae2ch.synthesis import exact, group_delay, locked_phase, loudest, nearer, peaks, synthesise
 
 REPRESENTATION = shipped("16k")
 TIME = torch.arange(REPRESENTATION.segment) / REPRESENTATION.sample_rate
@@ -42,6 +42,33 @@ def test_bins_that_drift_apart_are_brought_together():
     drifting, together = REPRESENTATION.inverse(spectrogram), synthesise(REPRESENTATION, spectrogram)
     assert amplitude_error(drifting, spectrogram) > 0.3
     assert amplitude_error(together, spectrogram) < 0.1
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("hops", [1, 3, 5, 12, 60])
+def test_what_was_analysed_is_told_from_what_was_not(option, hops):
+    """However short it is, and wherever its loudest part."""
+    torch.manual_seed(0)
+    representation = shipped(option)
+    spectrogram = representation(torch.randn(3, hops * representation.hop) * torch.tensor([1e-3, 0.1, 1])[:, None])
+    amplitude = representation.amplitude(spectrogram[:, 0])
+    assert exact(representation, amplitude, representation.integrate(spectrogram[:, 1])).all()
+    wrong = spectrogram[:, 1] + 0.05 * torch.randn_like(spectrogram[:, 1])
+    assert not exact(representation, amplitude, representation.integrate(wrong)).any()
+
+
+def test_the_loudest_frames_are_found():
+    amplitude = torch.ones(2, 3, 20)
+    amplitude[0, :, 15:18] = 5
+    amplitude[1, :, :2] = 5
+    assert loudest(amplitude, 3).tolist() == [[15, 16, 17], [0, 1, 2]]
+    assert loudest(amplitude, 20).tolist() == [list(range(20))] * 2
+
+
+def test_an_iteration_goes_beyond_the_amplitude_and_keeps_the_phase():
+    spectrum = torch.polar(torch.tensor([1.0, 2.0, 1.0, 0.0]), torch.tensor([0.3, -2.0, 1.0, 0.0]))[None]
+    moved = nearer(spectrum, torch.tensor([[2.0, 2.0, 0.0, 0.0]]))
+    assert torch.allclose(moved, spectrum * torch.tensor([2.5, 1.0, -0.5, 0.0]))
 
 
 def test_no_sound_depends_on_its_neighbours():

@@ -17,6 +17,7 @@ TRAINING = {
     "learning_rate": 1e-3,
     "weight_decay": 0.1,
     "warmup_steps": 10,
+    "amplitude_weight": 0.2,
     "frequency_weight": 0.5,
     "kl_weight": 0.01,
     "kl_warmup_steps": 0,
@@ -38,7 +39,10 @@ def test_the_loss_is_the_sum_that_is_stated():
     angle = 1 - torch.cos(math.pi * (predicted[:, 1] - target[:, 1]))
     frequency = (target[:, 0] * angle).sum() / target[:, 0].sum()
     magnitude = losses.magnitude_error(predicted[:, 0], target[:, 0])
-    assert torch.isclose(terms["loss"], magnitude + 0.5 * frequency + 0.01 * kl, rtol=1e-4)
+    made, true = (torch.exp(2 * spectrogram[:, 0]) - 1 for spectrogram in (predicted, target))
+    assert torch.isclose(terms["amplitude"], ((made - true) ** 2).sum() / 3e6, rtol=1e-4)  # soft as they are: of 1e6
+    loss = magnitude + 0.2 * terms["amplitude"] + 0.5 * frequency + 0.01 * kl
+    assert torch.isclose(terms["loss"], loss, rtol=1e-4)
     assert torch.isclose(terms["kl"], kl, rtol=1e-4)
 
 

@@ -70,6 +70,7 @@ class Training:
     learning_rate: float = limited(low=0.0, high=1.0)
     weight_decay: float = limited(low=0.0, high=10.0)
     warmup_steps: int = limited(low=0)
+    amplitude_weight: float = limited(low=0.0)
     frequency_weight: float = limited(low=0.0)
     kl_weight: float = limited(low=0.0)
     kl_warmup_steps: int = limited(low=0)

@@ -8,6 +8,11 @@ import math
 import torch
 from torch import Tensor
 
+from vae2ch.representation import SCALE
+
+LOUDEST = 6.0  # log magnitude, 24 dB above full scale: beyond, an exponential helps nobody
+LEAST_ENERGY = 1e6  # of one bin 60 dB above the logarithm's knee: what is softer is silence
+
 
 def magnitude_error(predicted: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference of two log magnitudes [B, F, T]; scalar, 1 is (17 dB)^2 far above the floor.
@@ -16,6 +21,17 @@ def magnitude_error(predicted: Tensor, target: Tensor) -> Tensor:
     hold is then silence as well, which is what an absolute error teaches.
     """
     return (predicted - target).square().mean()
+
+
+def amplitude_error(predicted: Tensor, target: Tensor) -> Tensor:
+    """Squared difference of the amplitudes behind two log magnitudes [B, F, T], over the target's energy  [B]
+
+    The square of what Arik et al. (2019), "Fast spectrogram inversion using multi-head convolutional neural
+    networks", call spectral convergence. The error of a logarithm counts every bin alike; this one the loud ones.
+    """
+    made, true = (torch.expm1(SCALE * magnitude.clamp(max=LOUDEST)) for magnitude in (predicted, target))
+    energy = true.square().sum(dim=(-2, -1)).clamp(min=LEAST_ENERGY)
+    return (made - true).square().sum(dim=(-2, -1)) / energy
 
 
 def frequency_error(predicted: Tensor, target: Tensor, magnitude: Tensor) -> Tensor:

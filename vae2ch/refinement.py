@@ -8,20 +8,29 @@ autoencoders"). Some steps down the loss of the one sound close most of it (Kim 
 Axes: B batch, F frequency bins, T time frames, D latents.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from vae2ch import hardware
+from vae2ch import hardware, losses
 from vae2ch.model import VAE, Posterior
 
 STEPS = 6
-RATE = 0.3  # 1 would go straight to the best point, were the decoder linear and the latents independent
-MOMENTUM = 0.7
+RATE = 0.5  # 1 would go straight to the best point, were the decoder linear and the latents independent
+MOMENTUM = 0.6
 LEAST = 1e-6  # of the KL's weight that a step is divided by
 
 
-def cost(decoded: Tensor, latent: Tensor, target: Tensor, kl_weight: float) -> Tensor:
-    """Magnitude error and KL of each sound: what of the loss depends on the posterior's mean  [B]
+class Weights(NamedTuple):
+    """Of the loss, beside the magnitude error's 1."""
+
+    amplitude: float
+    kl: float
+
+
+def cost(decoded: Tensor, latent: Tensor, target: Tensor, weights: Weights) -> Tensor:
+    """Magnitude and amplitude error and KL of each sound: what of the loss depends on the posterior's mean  [B]
 
     The frequency's error is left out: it is the magnitudes that are heard wrong, and they are steeper.
 
@@ -29,13 +38,14 @@ def cost(decoded: Tensor, latent: Tensor, target: Tensor, kl_weight: float) -> T
         decoded: what the decoder makes  [B, 2, F, T]
         latent: of what  [B, D]
         target: the sounds  [B, 2, F, T]
-        kl_weight: of the loss
+        weights: of the loss
     """
     error = (decoded[:, 0] - target[:, 0]).square().mean(dim=(-2, -1))
-    return error + kl_weight * 0.5 * latent.square().sum(dim=1)
+    amplitude = losses.amplitude_error(decoded[:, 0], target[:, 0])
+    return error + weights.amplitude * amplitude + weights.kl * 0.5 * latent.square().sum(dim=1)
 
 
-def refine(vae: VAE, target: Tensor, posterior: Posterior, kl_weight: float, steps: int = STEPS) -> Tensor:
+def refine(vae: VAE, target: Tensor, posterior: Posterior, weights: Weights, steps: int = STEPS) -> Tensor:
     """Latents of spectrograms [B, 2, F, T], never worse than the posterior's mean  [B, D]
 
     A step is the natural gradient: the gradient times the posterior's variance, as each latent has a
@@ -46,7 +56,7 @@ def refine(vae: VAE, target: Tensor, posterior: Posterior, kl_weight: float, ste
         vae: in evaluation mode
         target: at the model's level, not padded
         posterior: the encoder's, where it starts
-        kl_weight: of the loss
+        weights: of the loss
         steps: how many; each costs about three passes through the decoder
     """
     device = target.device.type
@@ -54,7 +64,7 @@ def refine(vae: VAE, target: Tensor, posterior: Posterior, kl_weight: float, ste
     with torch.inference_mode(False), torch.enable_grad():
         # copies, as nothing made in inference mode can take part in a gradient
         target, best, logvar = target.clone(), posterior.mean.clone(), posterior.logvar.clone()
-        scale = logvar.exp() / max(kl_weight, LEAST)
+        scale = logvar.exp() / max(weights.kl, LEAST)
         lowest = torch.full_like(best[:, :1], torch.inf)
         rate = torch.full_like(lowest, RATE)
         slope, velocity, point = torch.zeros_like(best), torch.zeros_like(best), best
@@ -62,7 +72,7 @@ def refine(vae: VAE, target: Tensor, posterior: Posterior, kl_weight: float, ste
             point = point.detach().requires_grad_()
             with torch.autocast(device, torch.bfloat16, enabled=fast):
                 decoded = vae.decode(point)
-            costs = cost(decoded, point, target, kl_weight)[:, None]
+            costs = cost(decoded, point, target, weights)[:, None]
             (gradient,) = torch.autograd.grad(costs.sum(), point)
             better = costs.detach() < lowest
             best, lowest = torch.where(better, point.detach(), best), torch.where(better, costs.detach(), lowest)

@@ -15,7 +15,10 @@ from torch.nn import functional
 
 from vae2ch.representation import Representation, wrap
 
-ITERATIONS = 3  # of Griffin and Lim; more are hardly heard
+ITERATIONS = 4  # of Griffin and Lim; more are hardly heard
+OVERSHOOT = 0.5  # of an iteration, as a share of the way to the amplitudes
+GLANCE = 8  # frames by which it is told whether phases are exact
+TOLERANCE = 0.01  # of their energy's root: rounding is far below, and a net's output far above
 FLOOR = 1e-5  # -100 dB: below, a slope of the logarithm says nothing
 # Variance of the Gaussian that is nearest to a Hann window, in squares of its length: Průša et al.
 # (2017), "A noniterative method for reconstruction of phase from STFT magnitude", C_g / 2 pi.
@@ -68,35 +71,48 @@ def locked_phase(representation: Representation, amplitude: Tensor, frequency: T
     return wrap(torch.stack(phases, dim=-1))
 
 
-def consistent(representation: Representation, amplitude: Tensor, phase: Tensor) -> tuple[Tensor, Tensor]:
-    """The spectrum of the sound that is nearest to some amplitudes and phases, and how far it is from them.
+def loudest(amplitude: Tensor, frames: int) -> Tensor:
+    """Numbers of the ``frames`` frames in a row that hold most of a sound's energy: [B, F, T] -> [B, frames]"""
+    energy = amplitude.square().sum(dim=1)  # [B, T]
+    start = energy.unfold(1, frames, 1).sum(dim=2).argmax(dim=1)
+    return start[:, None] + torch.arange(frames, device=amplitude.device)
 
-    Returns:
-        spectrum [B, F, T], complex; its amplitudes' error over theirs [B]
+
+def exact(representation: Representation, amplitude: Tensor, phase: Tensor) -> Tensor:
+    """Whether a sound has these amplitudes and phases [B, F, T], by its loudest frames: one bool each  [B]"""
+    edge = math.ceil(representation.n_fft / 2 / representation.hop)  # frames that hear what is cut off
+    frames = min(amplitude.shape[-1], GLANCE + 2 * edge)
+    chosen = loudest(amplitude, frames)[:, None].expand(-1, amplitude.shape[1], -1)
+    amplitude, phase = amplitude.gather(2, chosen), phase.gather(2, chosen)
+    spectrum = torch.polar(amplitude, math.pi * phase)
+    inner = slice(edge, -edge) if frames > 2 * edge else slice(None)
+    away = (representation.spectrum(representation.synthesise(spectrum)) - spectrum)[..., inner]
+    size = torch.linalg.vector_norm(amplitude[..., inner], dim=(-2, -1))
+    return torch.linalg.vector_norm(away, dim=(-2, -1)) <= TOLERANCE * size
+
+
+def nearer(spectrum: Tensor, amplitude: Tensor) -> Tensor:
+    """A spectrum [B, F, T] with other amplitudes [B, F, T], and somewhat more: as far over as it was below.
+
+    Overshooting makes few iterations go further (relaxed projections; Peer et al. 2022, "Beyond Griffin-Lim:
+    improved iterative phase retrieval for speech").
     """
-    spectrum = representation.spectrum(representation.synthesise(torch.polar(amplitude, math.pi * phase)))
-    size = torch.linalg.vector_norm(amplitude, dim=(-2, -1)).clamp(min=FLOOR)
-    return spectrum, torch.linalg.vector_norm(spectrum.abs() - amplitude, dim=(-2, -1)) / size
-
-
-def with_amplitude(spectrum: Tensor, amplitude: Tensor) -> Tensor:
-    """The phases of a spectrum [B, F, T] with other amplitudes [B, F, T]"""
-    return spectrum * (amplitude / spectrum.abs().clamp(min=1e-20))
+    size = spectrum.abs()
+    return spectrum * ((amplitude + OVERSHOOT * (amplitude - size)) / size.clamp(min=1e-20))
 
 
 def synthesise(representation: Representation, spectrogram: Tensor) -> Tensor:
     """Sound of spectrograms that a model made [B, 2, F, T]; exact where they are exact  [B, S]
 
-    Each sound gets the summed or the locked phase, whichever agrees better with its amplitudes, and then
-    some iterations from there on, in which bins take the phase that their neighbours agree on (Griffin
-    and Lim 1984).
+    A sound whose summed phases are a sound's keeps them, every other gets the locked ones; from there go some
+    iterations, in which bins take the phase that their neighbours agree on (Griffin and Lim 1984).
     """
     with torch.autocast(spectrogram.device.type, enabled=False):
         magnitude, frequency = spectrogram.float().unbind(dim=1)
         amplitude = representation.amplitude(magnitude)
-        summed, error = consistent(representation, amplitude, representation.integrate(frequency))
-        locked, other = consistent(representation, amplitude, locked_phase(representation, amplitude, frequency))
-        spectrum = torch.where((error <= other)[:, None, None], summed, locked)
-        for _ in range(ITERATIONS - 1):
-            spectrum = representation.spectrum(representation.synthesise(with_amplitude(spectrum, amplitude)))
-        return representation.synthesise(with_amplitude(spectrum, amplitude))
+        summed, locked = representation.integrate(frequency), locked_phase(representation, amplitude, frequency)
+        phase = torch.where(exact(representation, amplitude, summed)[:, None, None], summed, locked)
+        wave = representation.synthesise(torch.polar(amplitude, math.pi * phase))
+        for _ in range(ITERATIONS):
+            wave = representation.synthesise(nearer(representation.spectrum(wave), amplitude))
+        return wave

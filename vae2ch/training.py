@@ -14,7 +14,7 @@ from vae2ch import losses
 from vae2ch.data import Batch
 from vae2ch.metrics import active_units
 from vae2ch.model import VAE, Posterior
-from vae2ch.refinement import refine
+from vae2ch.refinement import Weights, refine
 from vae2ch.refusal import Refusal
 from vae2ch.representation import Representation
 
@@ -22,7 +22,7 @@ FAN_IN = 256  # inputs of a layer up to which it has the full learning rate
 SEEN = 100  # batches of which it is remembered where among the latents they lay
 KNOWN = 512  # sounds that draws start from
 SMOOTHING = 0.4  # 0 draws the sounds themselves, 1 from a Gaussian around all of them
-FORMAT = 3  # of the checkpoint: raised when an older one can no longer be read
+FORMAT = 4  # of the checkpoint: raised when an older one can no longer be read
 
 
 def budget_spent(trainer: lightning.Trainer) -> float:
@@ -48,8 +48,8 @@ def inputs_of(layer: nn.Module) -> int:
 class VAEModule(lightning.LightningModule):
     """Trains a VAE on batches of spectrograms.
 
-    The loss is ``magnitude + frequency_weight * frequency + kl_weight * KL``: the first two are
-    means over the unpadded bins and frames; the KL is summed over latents, averaged over the batch.
+    The loss is ``magnitude + amplitude_weight * amplitude + frequency_weight * frequency + kl_weight * KL``:
+    the first three look at the unpadded bins and frames; the KL is summed over latents, averaged over the batch.
 
     Args:
         model: the ``model`` group of the configuration, as a plain dict
@@ -108,7 +108,8 @@ class VAEModule(lightning.LightningModule):
         """Spectrograms [B, 2, F, T] through the model, each at its own level, from refined latents; the same shape."""
         level = self.representation.level(spectrogram)
         levelled = self.representation.scaled(spectrogram, 1 / level)
-        latent = refine(self.vae, levelled, self.vae.encode(levelled), self.settings["kl_weight"])
+        weights = Weights(self.settings["amplitude_weight"], self.settings["kl_weight"])
+        latent = refine(self.vae, levelled, self.vae.encode(levelled), weights)
         return self.representation.scaled(self.vae.decode(latent), level)
 
     # -- loss ---------------------------------------------------------------------------------
@@ -128,13 +129,21 @@ class VAEModule(lightning.LightningModule):
         bins, frames = self.representation.size
         predicted, target = predicted[..., :bins, :frames], target[..., :bins, :frames]
         magnitude = losses.magnitude_error(predicted[:, 0], target[:, 0])
+        amplitude = losses.amplitude_error(predicted[:, 0], target[:, 0]).mean()
         frequency = losses.frequency_error(predicted[:, 1], target[:, 1], magnitude=target[:, 0])
         kl = losses.kl_divergence(*posterior)  # [D]
         # held-out losses compare over the whole run, so they don't warm up
         weight = self.kl_weight() if self.training else self.settings["kl_weight"]
         cost = weight * losses.free_bits(kl, self.settings["free_bits"])
-        loss = magnitude + self.settings["frequency_weight"] * frequency + cost
-        return {"loss": loss, "magnitude": magnitude, "frequency": frequency, "kl": kl.sum()}
+        heard = self.settings["amplitude_weight"] * amplitude + self.settings["frequency_weight"] * frequency
+        loss = magnitude + heard + cost
+        return {
+            "loss": loss,
+            "magnitude": magnitude,
+            "amplitude": amplitude,
+            "frequency": frequency,
+            "kl": kl.sum(),
+        }
 
     def step(self, batch: Batch, stage: str) -> tuple[Tensor, Posterior]:
         """Reconstruct a batch, log the terms under ``stage``, return the loss."""

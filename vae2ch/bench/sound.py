@@ -22,6 +22,7 @@ from vae2ch import commandline, inference
 from vae2ch.bench import brief
 from vae2ch.callbacks.verdict import Verdict
 from vae2ch.data import SoundDataModule
+from vae2ch.data.collection import suited_preset
 from vae2ch.data.dataset import spread
 from vae2ch.representation import SCALE, Representation
 from vae2ch.run import GLIMPSE, build, run
@@ -226,6 +227,16 @@ def report(found: dict, title: str) -> str:
     return "\n".join(lines)
 
 
+def settled(overrides: list[str]) -> dict:
+    """Settings; where no preset is given, with the one that suits the number of files."""
+    if not any(override.startswith("preset=") for override in overrides):
+        data, _ = build(brief.settings(overrides))
+        data.setup()
+        files = sum(map(len, data.collection.splits.values()))
+        overrides = [f"preset={suited_preset(files)}", *overrides]
+    return brief.settings(overrides)
+
+
 def main() -> None:
     """Train, judge, print; the JSON has every file, worst first."""
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -236,7 +247,7 @@ def main() -> None:
         options = arguments.parse_args()
         source = ["data=folder", commandline.quoted(f"data.root={options.data}")] if options.data else []
         out = Path(commandline.run_folder("outputs", "bench-sound"))
-        settings = brief.settings([f"minutes={options.minutes}", *source, *options.overrides])
+        settings = settled([f"minutes={options.minutes}", *source, *options.overrides])
         run(settings, out)
         module = inference.load(out)
         data, _ = build(settings)
@@ -248,7 +259,8 @@ def main() -> None:
     )
     found["worst_first"] = [{"file": file, **row} for file, row in worst]
     (out / "sound.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-    title = f"{options.data or 'the built-in notes'}, {options.minutes:g} minutes, {len(found['files'])} held out"
+    sizes = f"{len(data.datasets['train'])} to train on, {len(found['files'])} held out"
+    title = f"{options.data or 'the built-in notes'}: {sizes}, preset {settings['preset']}, {options.minutes:g} minutes"
     (out / "sound.md").write_text(report(found, title) + "\n", encoding="utf-8")
     print(report(found, title))
 
