@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from tests.conftest import QUICK, python
+from tests.conftest import QUICK, python, refused
 from vae2ch.bench import brief
 from vae2ch.bench.instruments import APART, PITCHES, VELOCITIES, chosen, score
 from vae2ch.bench.precision import apart
@@ -80,6 +80,36 @@ def test_the_presets_are_compared_on_the_same_sounds(folder, tmp_path):
     assert done.returncode == 2
     assert "999 asked for" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_settings_are_changed_one_at_a_time(folder, tmp_path):
+    arguments = ("-m", "vae2ch.bench.ablations", "--data", folder, "--steps", "3")
+    done = python(*arguments, "training.learning_rate=0+seed=1", "augment.gain_db=0", "--set", *SMALL, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    same, still, louder = (cells(done.stdout, name)[0] for name in ("nothing", "training", "augment"))
+    assert len({tuple(row[1:]) for row in (same, still, louder)}) == 3
+    assert all(0 < float(cell) < 60 for row in (same, still, louder) for cell in row[1:])
+    refused(python(*arguments, "augment.sped=1", cwd=tmp_path), "augment.sped", "speed")
+
+
+def test_phases_are_compared_on_a_run(folder, trained, tmp_path):
+    run, _ = trained
+    done = python("-m", "vae2ch.bench.phases", run, "--data", folder, *SMALL, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    distance = {row[0]: float(row[2]) for row in cells(done.stdout, "")[2:]}
+    assert len(distance) == 8
+    assert min(distance, key=distance.get) == "the true phase"
+    refused(python("-m", "vae2ch.bench.phases", "nowhere", "--data", folder, cwd=tmp_path), "nowhere")
+
+
+def test_draws_are_further_apart_the_smoother_they_are(folder, trained, tmp_path):
+    run, _ = trained
+    arguments = ("--smoothing", "0", "0.5", "1", "--data", folder)
+    done = python("-m", "vae2ch.bench.drawing", run, *SMALL, *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    apart_by = [float(row[3]) for row in cells(done.stdout, "")[3:]]
+    assert len(apart_by) == 3
+    assert apart_by == sorted(apart_by)
 
 
 def test_the_precisions_are_compared_term_by_term(folder, tmp_path):

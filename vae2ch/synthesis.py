@@ -91,28 +91,41 @@ def exact(representation: Representation, amplitude: Tensor, phase: Tensor) -> T
     return torch.linalg.vector_norm(away, dim=(-2, -1)) <= TOLERANCE * size
 
 
-def nearer(spectrum: Tensor, amplitude: Tensor) -> Tensor:
+def nearer(spectrum: Tensor, amplitude: Tensor, overshoot: float = OVERSHOOT) -> Tensor:
     """A spectrum [B, F, T] with other amplitudes [B, F, T], and somewhat more: as far over as it was below.
 
     Overshooting makes few iterations go further (relaxed projections; Peer et al. 2022, "Beyond Griffin-Lim:
     improved iterative phase retrieval for speech").
     """
     size = spectrum.abs()
-    return spectrum * ((amplitude + OVERSHOOT * (amplitude - size)) / size.clamp(min=1e-20))
+    return spectrum * ((amplitude + overshoot * (amplitude - size)) / size.clamp(min=1e-20))
+
+
+def iterate(
+    representation: Representation,
+    amplitude: Tensor,
+    phase: Tensor,
+    iterations: int = ITERATIONS,
+    overshoot: float = OVERSHOOT,
+) -> Tensor:
+    """Sound of amplitudes and phases [B, F, T], after some iterations  [B, S]
+
+    In each, bins take the phase that their neighbours agree on (Griffin and Lim 1984).
+    """
+    wave = representation.synthesise(torch.polar(amplitude, math.pi * phase))
+    for _ in range(iterations):
+        wave = representation.synthesise(nearer(representation.spectrum(wave), amplitude, overshoot))
+    return wave
 
 
 def synthesise(representation: Representation, spectrogram: Tensor) -> Tensor:
     """Sound of spectrograms that a model made [B, 2, F, T]; exact where they are exact  [B, S]
 
-    A sound whose summed phases are a sound's keeps them, every other gets the locked ones; from there go some
-    iterations, in which bins take the phase that their neighbours agree on (Griffin and Lim 1984).
+    A sound whose summed phases are a sound's keeps them, every other gets the locked ones; some iterations follow.
     """
     with torch.autocast(spectrogram.device.type, enabled=False):
         magnitude, frequency = spectrogram.float().unbind(dim=1)
         amplitude = representation.amplitude(magnitude)
         summed, locked = representation.integrate(frequency), locked_phase(representation, amplitude, frequency)
         phase = torch.where(exact(representation, amplitude, summed)[:, None, None], summed, locked)
-        wave = representation.synthesise(torch.polar(amplitude, math.pi * phase))
-        for _ in range(ITERATIONS):
-            wave = representation.synthesise(nearer(representation.spectrum(wave), amplitude))
-        return wave
+        return iterate(representation, amplitude, phase)

@@ -21,7 +21,7 @@ from vae2ch.representation import Representation
 FAN_IN = 256  # inputs of a layer up to which it has the full learning rate
 SEEN = 100  # batches of which it is remembered where among the latents they lay
 KNOWN = 512  # sounds that draws start from
-SMOOTHING = 0.4  # 0 draws the sounds themselves, 1 from a Gaussian around all of them
+SMOOTHING = 0.4  # of draws: as far from the training sounds as held-out sounds are
 FORMAT = 4  # of the checkpoint: raised when an older one can no longer be read
 
 
@@ -82,7 +82,7 @@ class VAEModule(lightning.LightningModule):
         """Spectrograms [B, 2, F, T] of latents [B, D], at a typical level."""
         return self.representation.scaled(self.vae.decode(latent), self.level.expand(len(latent)))
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+    def draw(self, count: int, generator: torch.Generator, smoothing: float = SMOOTHING) -> Tensor:
         """Latents of sounds that nobody made, from where the training sounds lie  [count, D]
 
         A smoothed bootstrap (Silverman 1986, "Density estimation", section 6.4): the latents of a sound,
@@ -90,11 +90,12 @@ class VAEModule(lightning.LightningModule):
 
         Args:
             generator: on the CPU, so that a seed means the same everywhere
+            smoothing: 0 draws the sounds themselves, 1 from a Gaussian around all of them
         """
         chosen = torch.randint(len(self.known), (count,), generator=generator)
         noise = torch.randn(count, self.vae.latent_dim, generator=generator).to(self.known)
         away = self.known[chosen.to(self.known.device)] - self.centre
-        return self.centre + math.sqrt(1 - SMOOTHING**2) * away + SMOOTHING * noise @ self.spread.T
+        return self.centre + math.sqrt(1 - smoothing**2) * away + smoothing * noise @ self.spread.T
 
     def settle(self) -> None:
         """Remember where the training sounds seen last lie: some, their mean, and the covariance's root."""

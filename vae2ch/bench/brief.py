@@ -1,15 +1,18 @@
-"""What the measurements share: settings without a command line, and a short training without its ceremony."""
+"""What the measurements share: settings without a command line, a training without its ceremony, some sounds."""
 
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
 import lightning
+import torch
 from hydra import compose, initialize_config_dir
+from torch import Tensor
 
-from vae2ch import commandline, config, hardware
+from vae2ch import commandline, config, hardware, inference
 from vae2ch.data import SoundDataModule
-from vae2ch.run import quieten
+from vae2ch.data.dataset import spread
+from vae2ch.run import build, quieten
 from vae2ch.training import VAEModule
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -20,6 +23,19 @@ def settings(overrides: Iterable[str] = ()) -> dict:
     commandline.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return config.check(compose("config", ["name=bench", *overrides]))
+
+
+def source(folder: str | Path) -> list[str]:
+    """Settings that name a folder of sounds; none, and so the built-in notes, for an empty name."""
+    return ["data=folder", commandline.quoted(f"data.root={folder}")] if str(folder) else []
+
+
+def finished(run: Path, folder: str, overrides: Iterable[str]) -> tuple[VAEModule, SoundDataModule]:
+    """A run's model, and the sounds that it was trained on, where the overrides are those of its training."""
+    module = inference.load(run)
+    data, _ = build(settings([*source(folder), *overrides]))
+    data.setup()
+    return module, data
 
 
 def fit(
@@ -46,3 +62,12 @@ def fit(
     )
     trainer.fit(module, datamodule=data)
     return trainer
+
+
+def segments(data: SoundDataModule, split: str, most: int) -> tuple[Tensor, list[int], list[str]]:
+    """Waves [N, S], lengths without padding, and labels of a split's segments."""
+    dataset = data.datasets[split]
+    chosen = spread(most, len(dataset))
+    items = [dataset[index] for index in chosen]
+    labels = [data.label(split, index) for index in chosen]
+    return torch.stack([item.wave for item in items]), [int(item.samples) for item in items], labels

@@ -8,53 +8,18 @@ sets the weights, the order, the variations and the noise.
 
 import argparse
 import statistics
-from collections.abc import Iterator
-from pathlib import Path
 
-import lightning
-import torch
-from torch import Tensor
-
-from vae2ch import commandline, inference, metrics
+from vae2ch import commandline
 from vae2ch.bench import brief
-from vae2ch.bench.sound import segments
-from vae2ch.data import SoundDataModule
-from vae2ch.refusal import Refusal
-from vae2ch.run import begin, build
-from vae2ch.synthesis import synthesise
-from vae2ch.training import VAEModule
+from vae2ch.bench.trial import held_out, trained
 
 PRESETS = ("light", "medium", "heavy")
 
 
 def distance(settings: dict, size: int, steps: int, seed: int) -> float:
     """Mean log-spectral distance of the held-out sounds after training on ``size`` others, in dB."""
-    lightning.seed_everything(seed, verbose=False)
-    data, module = build(settings | {"seed": 0})  # of the split
-    data.setup()
-    train = data.datasets["train"]
-    if len(train) < size:
-        raise Refusal(f"{len(train)} segments to train on, {size} asked for; give smaller --sizes or more sounds")
-    train.excerpts = train.excerpts[:size]
-    data.seed = module.seed = seed
-    begin(module, data)
-    brief.fit(module, data, None, steps=steps)
-    module.eval()
-    return statistics.mean(distance for split in ("validation", "test") for distance in held_out(module, data, split))
-
-
-def held_out(module: VAEModule, data: SoundDataModule, split: str) -> Iterator[float]:
-    """Log-spectral distance of each sound of a split from its reconstruction."""
-    waves, lengths, _ = segments(data, split, len(data.datasets[split]))
-    with torch.inference_mode():
-        made = torch.cat([reconstructed(module, part) for part in waves.split(inference.BATCH)])
-    for wave, estimate, length in zip(waves, made, lengths, strict=True):
-        yield float(metrics.log_spectral_distance(wave[None, :length], estimate[None, :length]))
-
-
-def reconstructed(module: VAEModule, waves: Tensor) -> Tensor:
-    """Segments through the model  [B, S]"""
-    return synthesise(module.representation, module.reconstruct(module.representation(waves)))
+    module, data = trained(settings, steps, seed, size)
+    return statistics.mean(log_spectral for log_spectral, _ in held_out(module, data))
 
 
 def row(name: str, values: list[float]) -> str:
@@ -74,12 +39,11 @@ def main() -> None:
     arguments.add_argument("--set", nargs="*", default=[], help="settings, as for train.py")
     options = arguments.parse_args()
     with commandline.refusals():
-        source = ["data=folder", commandline.quoted(f"data.root={Path(options.data)}")] if options.data else []
         print(f"| files, preset ({options.steps} steps) | LSD (dB) | spread | seeds |\n|---|---|---|---|")
         for size in options.sizes:
             means = {}
             for preset in options.presets:
-                settings = brief.settings([f"preset={preset}", *source, *options.set])
+                settings = brief.settings([f"preset={preset}", *brief.source(options.data), *options.set])
                 values = [distance(settings, size, options.steps, seed) for seed in range(options.seeds)]
                 means[preset] = statistics.mean(values)
                 print(row(f"{size}, {preset}", values), flush=True)

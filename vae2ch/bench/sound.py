@@ -20,11 +20,12 @@ from torchaudio.transforms import GriffinLim, InverseMelScale, MelScale
 
 from vae2ch import commandline, inference
 from vae2ch.bench import brief
+from vae2ch.bench.brief import segments
+from vae2ch.bench.drawing import DRAWN, among, decibels, draws, heard, nearest
 from vae2ch.callbacks.verdict import Verdict
 from vae2ch.data import SoundDataModule
 from vae2ch.data.collection import suited_preset
-from vae2ch.data.dataset import spread
-from vae2ch.representation import SCALE, Representation
+from vae2ch.representation import Representation
 from vae2ch.run import GLIMPSE, build, run
 from vae2ch.synthesis import synthesise
 from vae2ch.training import VAEModule
@@ -32,8 +33,20 @@ from vae2ch.training import VAEModule
 ITERATIONS = 64  # of Griffin-Lim
 MELS = 128
 MEASURED = 100  # held-out sounds at most
-DRAWN = 32  # sounds drawn from the model
 TRAINED = 1000  # training sounds that the baselines learn from, at most
+
+
+def griffin_lim(representation: Representation, magnitude: Tensor) -> Tensor:
+    """Sound from channel 0 alone [M, F, T], by 64 fast Griffin-Lim iterations from a random phase  [M, S]"""
+    transform = GriffinLim(
+        representation.n_fft,
+        ITERATIONS,
+        hop_length=representation.hop,
+        window_fn=torch.hann_window,
+        power=1.0,
+        length=representation.segment,
+    )
+    return transform(representation.amplitude(magnitude))
 
 
 @dataclass(frozen=True)
@@ -59,19 +72,6 @@ class Case:
         """Of the model."""
         return self.module.representation
 
-    def griffin_lim(self, magnitude: Tensor) -> Tensor:
-        """Sound from channel 0 alone [M, F, T], by 64 fast Griffin-Lim iterations from a random phase  [M, S]"""
-        representation = self.representation
-        transform = GriffinLim(
-            representation.n_fft,
-            ITERATIONS,
-            hop_length=representation.hop,
-            window_fn=torch.hann_window,
-            power=1.0,
-            length=representation.segment,
-        )
-        return transform(representation.amplitude(magnitude))
-
     def with_true_frequency(self, magnitude: Tensor) -> Tensor:
         """Sound from channel 0 [M, F, T] with the original's own phase  [M, S]"""
         return self.representation.inverse(torch.stack([magnitude, self.held_out[:, 1]], dim=1))
@@ -94,7 +94,7 @@ class Case:
         """Each with its loudest bin at full scale  [N, 2, F, T]"""
         return self.representation.scaled(spectrograms, 1 / self.representation.level(spectrograms))
 
-    def nearest(self) -> Tensor:
+    def neighbour(self) -> Tensor:
         """The training segment nearest to each held-out one in log magnitude, brought to its level  [M, S]"""
         held_out, train = self.levelled(self.held_out), self.levelled(self.train)
         distances = torch.cdist(held_out[:, 0].flatten(1), train[:, 0].flatten(1))
@@ -107,7 +107,7 @@ class Case:
         rate, bins = representation.sample_rate, representation.size.bins
         mels = MelScale(MELS, rate, n_stft=bins)(representation.amplitude(self.held_out[:, 0]))
         amplitude = InverseMelScale(bins, MELS, rate, driver="gelsd")(mels).clamp(min=0)
-        return self.griffin_lim(representation.magnitude(amplitude))
+        return griffin_lim(representation, representation.magnitude(amplitude))
 
     def decoded(self) -> Tensor:
         """What the decoder gives for the held-out segments  [M, 2, F, T]"""
@@ -130,11 +130,11 @@ def methods(case: Case) -> dict[str, Callable[[], Tensor]]:
         "the model": lambda: synthesise(representation, made),
         "the model, latents as the encoder gives them": lambda: synthesise(representation, unrefined),
         "its decoder, frequency summed bin by bin": lambda: representation.inverse(made),
-        f"its decoder, {ITERATIONS} Griffin-Lim iterations": lambda: case.griffin_lim(made[:, 0]),
+        f"its decoder, {ITERATIONS} Griffin-Lim iterations": lambda: griffin_lim(representation, made[:, 0]),
         "its decoder, true frequency": lambda: case.with_true_frequency(made[:, 0]),
         "PCA, true frequency": lambda: case.with_true_frequency(pca),
-        f"PCA, {ITERATIONS} Griffin-Lim iterations": lambda: case.griffin_lim(pca),
-        "the nearest training sound": case.nearest,
+        f"PCA, {ITERATIONS} Griffin-Lim iterations": lambda: griffin_lim(representation, pca),
+        "the nearest training sound": case.neighbour,
         f"{MELS} mels, {ITERATIONS} Griffin-Lim iterations, no model": case.mel,
     }
 
@@ -151,44 +151,26 @@ def mean(rows: list[dict[str, float]], name: str) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-def nearest_distances(these: Tensor, others: Tensor) -> Tensor:
-    """Distance of each of [N, K] to the nearest of [M, K], root mean square over K  [N]"""
-    return torch.cdist(these.flatten(1), others.flatten(1)).amin(dim=1) / these[0].numel() ** 0.5
-
-
 def generation(case: Case) -> dict[str, float]:
-    """How far drawn sounds are from real ones, in dB of log magnitude at equal level, medians.
+    """How far drawn sounds are from real ones, in dB of log magnitude at equal level.
 
     A draw that is a copy is near 0; two draws that are alike, too. What a real sound's distance is, the
     held-out sounds tell.
     """
-    representation = case.representation
-
-    def magnitudes(spectrograms: Tensor) -> Tensor:
-        return case.levelled(spectrograms)[:, 0] * SCALE * 20 / math.log(10)  # dB
-
-    train, held_out = magnitudes(case.train), magnitudes(case.held_out)
-    found = {"held-out to the nearest training sound": nearest_distances(held_out, train).median()}
-    unplaced = torch.randn(DRAWN, case.module.vae.latent_dim, generator=torch.Generator().manual_seed(0))
+    module, train = case.module, decibels(case.representation, case.train)
+    held_out = nearest(decibels(case.representation, case.held_out), train)
+    unplaced = torch.randn(DRAWN, module.vae.latent_dim, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        prior = case.module.vae.decode(unplaced.to(case.module.device))
-    prior = magnitudes(representation(synthesise(representation, prior)))
-    found["a draw from the prior to the nearest training sound"] = nearest_distances(prior, train).median()
-    drawn = magnitudes(representation(inference.sample(case.module, DRAWN, seed=0)))
-    among = torch.cdist(drawn.flatten(1), drawn.flatten(1)).fill_diagonal_(math.inf) / drawn[0].numel() ** 0.5
-    found["a sound drawn from the model to the nearest training sound"] = nearest_distances(drawn, train).median()
-    found["the one of these that is nearest to a training sound"] = nearest_distances(drawn, train).min()
-    found["the two of these that are most alike"] = among.min()
+        prior = nearest(heard(module, module.vae.decode(unplaced)), train)
+    drawn = heard(module, draws(module))
+    found = {
+        "held-out to the nearest training sound, median": held_out.median(),
+        "a draw from the prior to the nearest training sound, median": prior.median(),
+        "a sound drawn from the model to the nearest training sound, median": nearest(drawn, train).median(),
+        "the one of these that is nearest to a training sound": nearest(drawn, train).min(),
+        "the two of these that are most alike": among(drawn).min(),
+    }
     return {name: float(value) for name, value in found.items()}
-
-
-def segments(data: SoundDataModule, split: str, most: int) -> tuple[Tensor, list[int], list[str]]:
-    """Waves [N, S], lengths without padding, and labels of a split's segments."""
-    dataset = data.datasets[split]
-    chosen = spread(most, len(dataset))
-    items = [dataset[index] for index in chosen]
-    labels = [data.label(split, index) for index in chosen]
-    return torch.stack([item.wave for item in items]), [int(item.samples) for item in items], labels
 
 
 def judge(module: VAEModule, data: SoundDataModule) -> dict:
@@ -245,9 +227,8 @@ def main() -> None:
     arguments.add_argument("overrides", nargs="*", help="settings, as for train.py")
     with commandline.refusals():
         options = arguments.parse_args()
-        source = ["data=folder", commandline.quoted(f"data.root={options.data}")] if options.data else []
         out = Path(commandline.run_folder("outputs", "bench-sound"))
-        settings = settled([f"minutes={options.minutes}", *source, *options.overrides])
+        settings = settled([f"minutes={options.minutes}", *brief.source(options.data), *options.overrides])
         run(settings, out)
         module = inference.load(out)
         data, _ = build(settings)

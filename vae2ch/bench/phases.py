@@ -1,0 +1,83 @@
+"""Which phase suits what a decoder makes: the same magnitudes, made sound in several ways.
+
+    python -m vae2ch.bench.phases outputs/bench-sound --data DIR
+
+The run's held-out sounds, when the data's settings are those that it was trained with.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vae2ch import commandline, inference
+from vae2ch.bench import brief
+from vae2ch.bench.brief import segments
+from vae2ch.bench.sound import ITERATIONS, MEASURED, griffin_lim, mean, score
+from vae2ch.representation import Representation
+from vae2ch.synthesis import iterate, locked_phase, synthesise
+
+
+def ways(representation: Representation, made: Tensor, original: Tensor) -> dict[str, Callable[[], Tensor]]:
+    """From what a decoder made [M, 2, F, T] to sound [M, S]; only the first sees the original's spectrogram."""
+    amplitude, frequency = representation.amplitude(made[:, 0]), made[:, 1]
+
+    def summed(iterations: int) -> Tensor:
+        return iterate(representation, amplitude, representation.integrate(frequency), iterations)
+
+    def locked(iterations: int, **options: float) -> Tensor:
+        phase = locked_phase(representation, amplitude, frequency)
+        return iterate(representation, amplitude, phase, iterations, **options)
+
+    return {
+        "the true phase": lambda: representation.inverse(torch.stack([made[:, 0], original[:, 1]], dim=1)),
+        "summed": lambda: summed(0),
+        "summed, 4 iterations": lambda: summed(4),
+        "locked": lambda: locked(0),
+        "locked, 4 iterations that do not overshoot": lambda: locked(4, overshoot=0.0),
+        "**what ships**: exact or locked, 4 iterations": lambda: synthesise(representation, made),
+        "locked, 16 iterations": lambda: locked(16),
+        f"random, {ITERATIONS} fast iterations": lambda: griffin_lim(representation, made[:, 0]),
+    }
+
+
+def row(waves: Tensor, estimates: Tensor, lengths: list[int], rate: int) -> str:
+    """Cells of the table."""
+    rows = score(waves, estimates, lengths, rate)
+    pitched = [found["pitch_right"] for found in rows if "pitch_right" in found]
+    distances = mean(rows, "log_spectral_distance"), mean(rows, "multi_resolution_stft")
+    return f"{distances[0]:.2f} | {distances[1]:.3f} | {sum(pitched):.0f}/{len(pitched)}"
+
+
+def main() -> None:
+    """Print the table."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("run", type=Path)
+    arguments.add_argument(
+        "--data", default="", help="the folder that the run was trained on; the built-in notes where none is given"
+    )
+    arguments.add_argument("overrides", nargs="*", help="the run's settings of the data, as for train.py")
+    with commandline.refusals():
+        options = arguments.parse_intermixed_args()
+        module, data = brief.finished(options.run, options.data, options.overrides)
+    representation = module.representation
+    waves, lengths, _ = segments(data, "test", MEASURED)
+    original = representation(waves)
+    with torch.inference_mode():
+        made = torch.cat([module.reconstruct(part) for part in original.split(inference.BATCH)])
+    print("| phase | LSD (dB) | MR-STFT | pitch right | s |\n|---|---|---|---|---|")
+    for name, make in ways(representation, made, original).items():
+        seconds = math.inf
+        for _ in range(2):  # the first time is slower
+            begin = time.perf_counter()
+            estimates = make()
+            seconds = min(seconds, time.perf_counter() - begin)
+        print(f"| {name} | {row(waves, estimates, lengths, representation.sample_rate)} | {seconds:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
