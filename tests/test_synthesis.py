@@ -57,12 +57,29 @@ def test_what_was_analysed_is_told_from_what_was_not(option, hops):
     assert not exact(representation, amplitude, representation.integrate(wrong)).any()
 
 
+@pytest.mark.parametrize("place", [0, 1, 300, 512, 9000, -3000, -300, -1])
+def test_a_click_is_exact_wherever_it_is(place):
+    wave = torch.zeros(1, REPRESENTATION.segment)
+    wave[0, place] = 0.5
+    assert snr(wave, synthesise(REPRESENTATION, REPRESENTATION(wave)))[0] > 90
+
+
 def test_the_loudest_frames_are_found():
-    amplitude = torch.ones(2, 3, 20)
-    amplitude[0, :, 15:18] = 5
+    amplitude = torch.ones(3, 3, 40)
+    amplitude[0, :, 25:33] = 5
     amplitude[1, :, :2] = 5
-    assert loudest(amplitude, 3).tolist() == [[15, 16, 17], [0, 1, 2]]
-    assert loudest(amplitude, 20).tolist() == [list(range(20))] * 2
+    amplitude[2, :, -1] = 5
+    chosen, whole = loudest(amplitude, edge=2)
+    assert chosen[:, 0].tolist() == [23, 0, 28]
+    assert chosen.diff(dim=1).eq(1).all()
+    assert [numbers[inside].tolist() for numbers, inside in zip(chosen, whole, strict=True)] == [
+        list(range(25, 33)),
+        list(range(10)),
+        list(range(30, 40)),
+    ]
+    short, inside = loudest(amplitude[..., :5], edge=2)
+    assert short.tolist() == [list(range(5))] * 3
+    assert inside.all()
 
 
 def test_an_iteration_goes_beyond_the_amplitude_and_keeps_the_phase():

@@ -71,23 +71,31 @@ def locked_phase(representation: Representation, amplitude: Tensor, frequency: T
     return wrap(torch.stack(phases, dim=-1))
 
 
-def loudest(amplitude: Tensor, frames: int) -> Tensor:
-    """Numbers of the ``frames`` frames in a row that hold most of a sound's energy: [B, F, T] -> [B, frames]"""
+def loudest(amplitude: Tensor, edge: int) -> tuple[Tensor, Tensor]:
+    """The ``GLANCE`` loudest frames in a row of [B, F, T], with up to ``edge`` more on both sides.
+
+    Returns:
+        their numbers; whether they are whole frames of the sound that these make, as nothing that they hear was cut
+        off [B, N] each
+    """
+    total = amplitude.shape[-1]
+    frames = min(total, GLANCE + 2 * edge)
     energy = amplitude.square().sum(dim=1)  # [B, T]
-    start = energy.unfold(1, frames, 1).sum(dim=2).argmax(dim=1)
-    return start[:, None] + torch.arange(frames, device=amplitude.device)
+    first = energy.unfold(1, min(total, GLANCE), 1).sum(dim=2).argmax(dim=1)
+    start = (first - edge).clamp(0, total - frames)[:, None]
+    offset = torch.arange(frames, device=amplitude.device)
+    whole_before, whole_after = (start == 0) | (offset >= edge), (start == total - frames) | (offset < frames - edge)
+    return start + offset, whole_before & whole_after
 
 
 def exact(representation: Representation, amplitude: Tensor, phase: Tensor) -> Tensor:
     """Whether a sound has these amplitudes and phases [B, F, T], by its loudest frames: one bool each  [B]"""
-    edge = math.ceil(representation.n_fft / 2 / representation.hop)  # frames that hear what is cut off
-    frames = min(amplitude.shape[-1], GLANCE + 2 * edge)
-    chosen = loudest(amplitude, frames)[:, None].expand(-1, amplitude.shape[1], -1)
+    chosen, whole = loudest(amplitude, edge=math.ceil(representation.n_fft / 2 / representation.hop))
+    chosen = chosen[:, None].expand(-1, amplitude.shape[1], -1)
     amplitude, phase = amplitude.gather(2, chosen), phase.gather(2, chosen)
     spectrum = torch.polar(amplitude, math.pi * phase)
-    inner = slice(edge, -edge) if frames > 2 * edge else slice(None)
-    away = (representation.spectrum(representation.synthesise(spectrum)) - spectrum)[..., inner]
-    size = torch.linalg.vector_norm(amplitude[..., inner], dim=(-2, -1))
+    away = (representation.spectrum(representation.synthesise(spectrum)) - spectrum) * whole[:, None]
+    size = torch.linalg.vector_norm(amplitude * whole[:, None], dim=(-2, -1))
     return torch.linalg.vector_norm(away, dim=(-2, -1)) <= TOLERANCE * size
 
 
