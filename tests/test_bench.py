@@ -28,6 +28,10 @@ def test_the_judge_scores_every_method(folder, tmp_path):
     assert all(f"| {name} |" in done.stdout for name in scores)
     worst = [row["multi_resolution_stft"] for row in found["worst_first"]]
     assert worst == sorted(worst, reverse=True)
+    again = python("-m", "vae2ch.bench.sound", "--data", folder, "--run", "outputs/bench-sound", *quick, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "first step" not in again.stdout + again.stderr
+    assert cells(again.stdout, "the model")[0][1:4] == cells(done.stdout, "the model")[0][1:4]
 
 
 def test_the_judge_refuses_in_one_line(tmp_path):
@@ -100,6 +104,7 @@ def test_phases_are_compared_on_a_run(folder, trained, tmp_path):
     assert len(distance) == 8
     assert min(distance, key=distance.get) == "the true phase"
     refused(python("-m", "vae2ch.bench.phases", "nowhere", "--data", folder, cwd=tmp_path), "nowhere")
+    refused(python("-m", "vae2ch.bench.phases", run, "--data", folder, cwd=tmp_path), "representation.n_fft=254")
 
 
 def test_draws_are_further_apart_the_smoother_they_are(folder, trained, tmp_path):

@@ -12,6 +12,7 @@ from torch import Tensor
 from vae2ch import commandline, config, hardware, inference
 from vae2ch.data import SoundDataModule
 from vae2ch.data.dataset import spread
+from vae2ch.refusal import Refusal
 from vae2ch.run import build, quieten
 from vae2ch.training import VAEModule
 
@@ -30,10 +31,19 @@ def source(folder: str | Path) -> list[str]:
     return ["data=folder", commandline.quoted(f"data.root={folder}")] if str(folder) else []
 
 
-def finished(run: Path, folder: str, overrides: Iterable[str]) -> tuple[VAEModule, SoundDataModule]:
-    """A run's model, and the sounds that it was trained on, where the overrides are those of its training."""
+def finished(run: Path, chosen: dict) -> tuple[VAEModule, SoundDataModule]:
+    """A run's model, and the sounds that it was trained on, where the settings are those of its training.
+
+    Raises:
+        Refusal: there is no such run, or it was made with another representation
+    """
     module = inference.load(run)
-    data, _ = build(settings([*source(folder), *overrides]))
+    for name, value in module.hparams.representation.items():
+        if chosen["representation"][name] != value:
+            raise Refusal(
+                f"{run} has representation.{name}={value}, not {chosen['representation'][name]}; give its own"
+            )
+    data, _ = build(chosen)
     data.setup()
     return module, data
 

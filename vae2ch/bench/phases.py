@@ -63,7 +63,8 @@ def main() -> None:
     arguments.add_argument("overrides", nargs="*", help="the run's settings of the data, as for train.py")
     with commandline.refusals():
         options = arguments.parse_intermixed_args()
-        module, data = brief.finished(options.run, options.data, options.overrides)
+        settings = brief.settings([*brief.source(options.data), *options.overrides])
+        module, data = brief.finished(options.run, settings)
     representation = module.representation
     waves, lengths, _ = segments(data, "test", MEASURED)
     original = representation(waves)

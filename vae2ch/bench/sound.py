@@ -1,6 +1,7 @@
 """The judge: a model trained for some minutes, beside what one would use without it, on sounds it never heard.
 
     make bench-sound DATA=DIR MINUTES=10
+    make bench-sound DATA=DIR ARGS="--run outputs/bench-sound"   judges that run again, without training
 
 Every method makes the same held-out sounds. The baselines get what the model gets: the same
 training sounds, the same representation, the same number of latents; PCA with the true frequency gets more.
@@ -221,24 +222,26 @@ def settled(overrides: list[str]) -> dict:
 
 def main() -> None:
     """Train, judge, print; the JSON has every file, worst first."""
-    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", default="", help="a folder of sounds; the built-in notes where none is given")
     arguments.add_argument("--minutes", type=float, default=10.0)
+    arguments.add_argument("--run", type=Path, help="judge this run, which was trained on the same data and settings")
     arguments.add_argument("overrides", nargs="*", help="settings, as for train.py")
     with commandline.refusals():
-        options = arguments.parse_args()
-        out = Path(commandline.run_folder("outputs", "bench-sound"))
+        options = arguments.parse_intermixed_args()
         settings = settled([f"minutes={options.minutes}", *brief.source(options.data), *options.overrides])
-        run(settings, out)
-        module = inference.load(out)
-        data, _ = build(settings)
-        data.setup()
+        out = options.run
+        if out is None:
+            out = Path(commandline.run_folder("outputs", "bench-sound"))
+            run(settings, out)
+        module, data = brief.finished(out, settings)
         found = judge(module, data)
     worst = sorted(
         zip(found["files"], found["scores"]["the model"], strict=True),
         key=lambda pair: -pair[1]["multi_resolution_stft"],
     )
     found["worst_first"] = [{"file": file, **row} for file, row in worst]
+    out = out if out.is_dir() else out.parent  # of a checkpoint
     (out / "sound.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     sizes = f"{len(data.datasets['train'])} to train on, {len(found['files'])} held out"
     title = f"{options.data or 'the built-in notes'}: {sizes}, preset {settings['preset']}, {options.minutes:g} minutes"
