@@ -1,5 +1,6 @@
 """What the measurements share: settings without a command line, a training without its ceremony, some sounds."""
 
+import argparse
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,17 @@ def settings(overrides: Iterable[str] = ()) -> dict:
 def source(folder: str | Path) -> list[str]:
     """Settings that name a folder of sounds; none, and so the built-in notes, for an empty name."""
     return ["data=folder", commandline.quoted(f"data.root={folder}")] if str(folder) else []
+
+
+def arguments_of_run(description: str) -> argparse.ArgumentParser:
+    """A command line that names a finished run and the data that it was trained on."""
+    arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("run", type=Path)
+    arguments.add_argument(
+        "--data", default="", help="the run's folder of sounds; the built-in notes where none is given"
+    )
+    arguments.add_argument("overrides", nargs="*", help="the run's settings of the data, as for train.py")
+    return arguments
 
 
 def finished(run: Path, chosen: dict) -> tuple[VAEModule, SoundDataModule]:

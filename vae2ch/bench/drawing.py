@@ -6,9 +6,7 @@ Distances are the root mean square of log magnitudes at equal level, in dB. The 
 the data's settings are those that it was trained with.
 """
 
-import argparse
 import math
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -55,13 +53,8 @@ def heard(module: VAEModule, spectrograms: Tensor) -> Tensor:
 
 def main() -> None:
     """Print the table."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("run", type=Path)
-    arguments.add_argument(
-        "--data", default="", help="the folder that the run was trained on; the built-in notes where none is given"
-    )
+    arguments = brief.arguments_of_run(__doc__)
     arguments.add_argument("--smoothing", type=float, nargs="+", default=[0, 0.2, 0.3, 0.4, 0.5, 0.7, 1])
-    arguments.add_argument("overrides", nargs="*", help="the run's settings of the data, as for train.py")
     with commandline.refusals():
         options = arguments.parse_intermixed_args()
         settings = brief.settings([*brief.source(options.data), *options.overrides])

@@ -5,11 +5,9 @@
 The run's held-out sounds, when the data's settings are those that it was trained with.
 """
 
-import argparse
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -55,12 +53,7 @@ def row(waves: Tensor, estimates: Tensor, lengths: list[int], rate: int) -> str:
 
 def main() -> None:
     """Print the table."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("run", type=Path)
-    arguments.add_argument(
-        "--data", default="", help="the folder that the run was trained on; the built-in notes where none is given"
-    )
-    arguments.add_argument("overrides", nargs="*", help="the run's settings of the data, as for train.py")
+    arguments = brief.arguments_of_run(__doc__)
     with commandline.refusals():
         options = arguments.parse_intermixed_args()
         settings = brief.settings([*brief.source(options.data), *options.overrides])
