@@ -1,12 +1,14 @@
 import json
+import math
 
 import pytest
 import torch
 
 from tests.conftest import QUICK, python, refused
 from vae2ch.bench import brief
-from vae2ch.bench.instruments import APART, PITCHES, VELOCITIES, chosen, score
+from vae2ch.bench.instruments import APART, PITCHES, VELOCITIES, chosen, name, pitch_of, score
 from vae2ch.bench.precision import apart
+from vae2ch.bench.sound import heard_pitches
 from vae2ch.bench.step import Plain
 from vae2ch.model import VAE
 from vae2ch.refusal import Refusal
@@ -96,7 +98,7 @@ def test_phases_are_compared_on_a_run(folder, trained, tmp_path):
     done = python("-m", "vae2ch.bench.phases", run, "--data", folder, *SMALL, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     distance = {row[0]: float(row[2]) for row in cells(done.stdout, "")[2:]}
-    assert len(distance) == 8
+    assert len(distance) == 10
     assert min(distance, key=distance.get) == "the true phase"
     refused(python("-m", "vae2ch.bench.phases", "nowhere", "--data", folder, cwd=tmp_path), "nowhere")
     refused(python("-m", "vae2ch.bench.phases", run, "--data", folder, cwd=tmp_path), "representation.n_fft=254")
@@ -138,6 +140,19 @@ def test_sets_of_instruments_share_no_program():
     assert first == chosen(0, 12, 378, seed=1)
     with pytest.raises(Refusal, match="--notes 148: 1 programs have 147"):
         chosen(0, 1, 148, seed=0)
+
+
+def test_a_pitch_counts_where_it_is_heard_and_is_the_one_that_the_name_tells():
+    note = (4, 69, 80)
+    assert pitch_of(name(note)) == 69
+    assert pitch_of("guitar/kick_m069.wav") is None
+    sine = torch.sin(2 * math.pi * 440 * torch.arange(16000) / 16000)
+    waves, labels = torch.stack([sine, sine, sine, 0 * sine]), [name(note), name((4, 57, 80)), "a.wav", name(note)]
+    right, misread, untold, silent = heard_pitches(waves, [16000] * 4, labels, 16000)
+    assert abs(right - 69) < 0.5
+    assert untold == right
+    assert math.isnan(misread)
+    assert math.isnan(silent)
 
 
 def test_notes_are_where_they_are_cut_from():

@@ -8,6 +8,7 @@ Programs come in one fixed, shuffled order, so that sets with another ``--first`
 
 import argparse
 import itertools
+import re
 import shutil
 import subprocess
 import tempfile
@@ -42,6 +43,18 @@ def chosen(first: int, programs: int, notes: int, seed: int) -> list[Note]:
     return [every[index] for index in np.random.default_rng(seed).choice(len(every), notes, replace=False)]
 
 
+def name(note: Note) -> str:
+    """Of a note's file."""
+    program, pitch, velocity = note
+    return f"p{program:03d}_m{pitch:03d}_v{velocity:03d}.wav"
+
+
+def pitch_of(file: str) -> int | None:
+    """The pitch that a file's name tells, None where it is not one of these."""
+    found = re.search(r"p\d{3}_m(\d{3})_v\d{3}", file)
+    return int(found[1]) if found else None
+
+
 def score(notes: list[Note]) -> mido.MidiFile:
     """One note after the other, ``APART`` seconds from each to the next."""
     track = mido.MidiTrack()
@@ -69,13 +82,13 @@ def write(notes: list[Note], folder: Path) -> int:
     """A file for each that sounds; how many."""
     folder.mkdir(parents=True, exist_ok=True)
     sound, written = render(notes), 0
-    for number, (program, pitch, velocity) in enumerate(notes):
+    for number, note in enumerate(notes):
         begin = round(number * APART * RATE)
-        note = sound[begin : begin + round(KEPT * RATE)]
-        if np.abs(note).max() < SILENT:
+        wave = sound[begin : begin + round(KEPT * RATE)]
+        if np.abs(wave).max() < SILENT:
             continue
-        note = note * np.minimum(1, np.arange(len(note), 0, -1) / FADE)
-        soundfile.write(folder / f"p{program:03d}_m{pitch:03d}_v{velocity:03d}.wav", note, RATE)
+        wave = wave * np.minimum(1, np.arange(len(wave), 0, -1) / FADE)
+        soundfile.write(folder / name(note), wave, RATE)
         written += 1
     return written
 

@@ -2,12 +2,14 @@
 
     python -m vae2ch.bench.phases outputs/bench-sound --data DIR
 
-The run's held-out sounds, when the data's settings are those that it was trained with.
+All sounds of the run, up to a hundred of each split, when the data's settings are those that it was trained with: what
+a decoder makes of any of them is without a phase.
 """
 
 import math
 import time
 from collections.abc import Callable
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -15,9 +17,12 @@ from torch import Tensor
 from vae2ch import commandline, inference
 from vae2ch.bench import brief
 from vae2ch.bench.brief import segments
-from vae2ch.bench.sound import ITERATIONS, MEASURED, griffin_lim, mean, score
+from vae2ch.bench.sound import ITERATIONS, MEASURED, griffin_lim, heard_pitches, mean, score
+from vae2ch.data import SoundDataModule
 from vae2ch.representation import Representation
 from vae2ch.synthesis import iterate, locked_phase, synthesise
+
+STARTS = 3  # of Griffin-Lim: a random phase is another each time
 
 
 def ways(representation: Representation, made: Tensor, original: Tensor) -> dict[str, Callable[[], Tensor]]:
@@ -39,13 +44,21 @@ def ways(representation: Representation, made: Tensor, original: Tensor) -> dict
         "locked, 4 iterations that do not overshoot": lambda: locked(4, overshoot=0.0),
         "**what ships**: exact or locked, 4 iterations": lambda: synthesise(representation, made),
         "locked, 16 iterations": lambda: locked(16),
-        f"random, {ITERATIONS} fast iterations": lambda: griffin_lim(representation, made[:, 0]),
+    } | {
+        f"random {start}, {ITERATIONS} fast iterations": lambda: griffin_lim(representation, made[:, 0])
+        for start in range(1, STARTS + 1)
     }
 
 
-def row(waves: Tensor, estimates: Tensor, lengths: list[int], rate: int) -> str:
+def sounds(data: SoundDataModule) -> tuple[Tensor, list[int], list[str]]:
+    """Waves [M, S], lengths and labels of every split's segments."""
+    waves, lengths, labels = zip(*(segments(data, split, MEASURED) for split in data.datasets), strict=True)
+    return torch.cat(waves), [*chain(*lengths)], [*chain(*labels)]
+
+
+def row(waves: Tensor, estimates: Tensor, lengths: list[int], pitches: list[float], rate: int) -> str:
     """Cells of the table."""
-    rows = score(waves, estimates, lengths, rate)
+    rows = score(waves, estimates, lengths, pitches, rate)
     pitched = [found["pitch_right"] for found in rows if "pitch_right" in found]
     distances = mean(rows, "log_spectral_distance"), mean(rows, "multi_resolution_stft")
     return f"{distances[0]:.2f} | {distances[1]:.3f} | {sum(pitched):.0f}/{len(pitched)}"
@@ -59,7 +72,8 @@ def main() -> None:
         settings = brief.settings([*brief.source(options.data), *options.overrides])
         module, data = brief.finished(options.run, settings)
     representation = module.representation
-    waves, lengths, _ = segments(data, "test", MEASURED)
+    waves, lengths, labels = sounds(data)
+    pitches = heard_pitches(waves, lengths, labels, representation.sample_rate)
     original = representation(waves)
     with torch.inference_mode():
         made = torch.cat([module.reconstruct(part) for part in original.split(inference.BATCH)])
@@ -70,7 +84,8 @@ def main() -> None:
             begin = time.perf_counter()
             estimates = make()
             seconds = min(seconds, time.perf_counter() - begin)
-        print(f"| {name} | {row(waves, estimates, lengths, representation.sample_rate)} | {seconds:.2f} |", flush=True)
+        cells = row(waves, estimates, lengths, pitches, representation.sample_rate)
+        print(f"| {name} | {cells} | {seconds:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

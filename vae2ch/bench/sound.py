@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 from torchaudio.transforms import GriffinLim, InverseMelScale, MelScale
 
-from vae2ch import commandline, inference
-from vae2ch.bench import brief
+from vae2ch import commandline, inference, metrics
+from vae2ch.bench import brief, instruments
 from vae2ch.bench.brief import segments
 from vae2ch.bench.drawing import DRAWN, among, decibels, draws, heard, nearest
-from vae2ch.callbacks.verdict import Verdict
+from vae2ch.callbacks.verdict import SEMITONE, Verdict
 from vae2ch.data import SoundDataModule
 from vae2ch.data.collection import suited_preset
 from vae2ch.representation import Representation
@@ -140,10 +140,20 @@ def methods(case: Case) -> dict[str, Callable[[], Tensor]]:
     }
 
 
-def score(waves: Tensor, estimates: Tensor, lengths: list[int], rate: int) -> list[dict[str, float]]:
-    """The measures of every sound  [M, S]"""
-    triples = zip(waves, estimates, lengths, strict=True)
-    return [Verdict.measure(wave[:length], estimate[:length], rate) for wave, estimate, length in triples]
+def heard_pitches(waves: Tensor, lengths: list[int], labels: list[str], rate: int) -> list[float]:
+    """Of the originals [M, S], in semitones; NaN where none is heard, or another than a note's name tells."""
+    pitches = [metrics.pitch(wave[:length], rate) for wave, length in zip(waves, lengths, strict=True)]
+    notes = [instruments.pitch_of(label) for label in labels]
+    right = [note is None or abs(pitch - note) < SEMITONE for pitch, note in zip(pitches, notes, strict=True)]
+    return [pitch if kept else math.nan for pitch, kept in zip(pitches, right, strict=True)]
+
+
+def score(
+    waves: Tensor, estimates: Tensor, lengths: list[int], pitches: list[float], rate: int
+) -> list[dict[str, float]]:
+    """The measures of every sound [M, S], whose pitches are known"""
+    sounds = zip(waves, estimates, lengths, pitches, strict=True)
+    return [Verdict.measure(wave[:length], other[:length], rate, pitch) for wave, other, length, pitch in sounds]
 
 
 def mean(rows: list[dict[str, float]], name: str) -> float:
@@ -182,12 +192,13 @@ def judge(module: VAEModule, data: SoundDataModule) -> dict:
     bins, frames = representation.size
     seen = data.glimpse(GLIMPSE)[:, :bins, :frames]
     case = Case(module, representation(train), seen, representation(waves), waves)
+    pitches = heard_pitches(waves, lengths, labels, representation.sample_rate)
     scores, seconds = {}, {}
     for name, make in methods(case).items():
         begin = time.perf_counter()
         estimates = make()
         seconds[name] = time.perf_counter() - begin
-        scores[name] = score(waves, estimates, lengths, representation.sample_rate)
+        scores[name] = score(waves, estimates, lengths, pitches, representation.sample_rate)
         print(f"  {name}: {mean(scores[name], 'multi_resolution_stft'):.3f}", flush=True)
     return {"files": labels, "scores": scores, "seconds": seconds, "generation": generation(case)}
 

@@ -49,21 +49,22 @@ class Verdict(lightning.Callback):
                 continue
             original = wave[: int(samples)].cpu()
             estimate = inference.reconstruct(module, wave)[: int(samples)].cpu()
-            measured = self.measure(original, estimate, module.representation.sample_rate)
+            rate = module.representation.sample_rate
+            measured = self.measure(original, estimate, rate, metrics.pitch(original, rate))
             for name, value in measured.items():
                 module.log(f"test/{name}", value, on_epoch=True, on_step=False, batch_size=1)
             module.log("test/pitched", float("pitch_right" in measured), on_epoch=True, reduce_fx="sum", batch_size=1)
 
     @staticmethod
-    def measure(original: Tensor, estimate: Tensor, sample_rate: int) -> dict[str, float]:
-        """Every measure of one sound [S] and its estimate [S]."""
+    def measure(original: Tensor, estimate: Tensor, sample_rate: int, pitch: float) -> dict[str, float]:
+        """Every measure of one sound [S] and its estimate [S]; ``pitch`` is the sound's, NaN where it has none."""
         measured = {
             "snr": float(metrics.snr(original, estimate)),
             "log_spectral_distance": float(metrics.log_spectral_distance(original[None], estimate[None])),
             "multi_resolution_stft": float(metrics.multi_resolution_stft(original, estimate)),
         }
-        if not math.isnan(true := metrics.pitch(original, sample_rate)):
-            error = abs(metrics.pitch(estimate, sample_rate) - true)
+        if not math.isnan(pitch):
+            error = abs(metrics.pitch(estimate, sample_rate) - pitch)
             measured["pitch_right"] = float(error < SEMITONE)  # NaN, no pitch heard, counts as wrong
         return measured
 
