@@ -2,7 +2,7 @@
 
     python -m vae2ch.bench.presets --data DIR --sizes 20 100 400 --steps 200 --seeds 3
 
-The held-out sounds are the same for all sizes; of the others the first so many are trained on. A seed
+The held-out sounds are the same for all sizes; of the others so many, chosen once at random, are trained on. A seed
 sets the weights, the order, the variations and the noise.
 """
 

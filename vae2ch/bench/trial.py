@@ -17,14 +17,19 @@ from vae2ch.training import VAEModule
 
 
 def trained(settings: dict, steps: int, seed: int, size: int | None = None) -> tuple[VAEModule, SoundDataModule]:
-    """A model, after so many steps on the first ``size`` training segments, or all; and its data."""
+    """A model, after so many steps on ``size`` of the training segments, or all; and its data.
+
+    The segments of a smaller size are among those of a larger one, and the same for every seed.
+    """
     lightning.seed_everything(seed, verbose=False)
     data, module = build(settings | {"seed": 0})  # of the split
     data.setup()
     train = data.datasets["train"]
     if size and len(train) < size:
         raise Refusal(f"{len(train)} segments to train on, {size} asked for; give smaller --sizes or more sounds")
-    train.excerpts = train.excerpts[:size]
+    # at random: by name, the first few would be of one instrument
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0)).tolist()
+    train.excerpts = [train.excerpts[index] for index in sorted(order[:size])]
     data.seed = module.seed = seed
     begin(module, data)
     brief.fit(module, data, None, steps=steps)
