@@ -3,7 +3,7 @@ import torch
 
 from vae2ch import principal
 from vae2ch.model import VAE
-from vae2ch.refinement import Weights, cost, refine
+from vae2ch.refinement import Cost, Weights, refine
 
 KL_WEIGHT = 1e-4
 WEIGHTS = Weights(amplitude=0.0, kl=KL_WEIGHT)
@@ -51,7 +51,7 @@ def test_no_sound_gets_worse(misled, kl, amplitude):
     posterior = vae.encode(spectrogram)
     weights = Weights(amplitude, kl)
     refined = refine(vae, spectrogram, posterior, weights)
-    before, after = (cost(vae.decode(z), z, spectrogram, weights) for z in (posterior.mean, refined))
+    before, after = (Cost(spectrogram, weights)(vae.decode(z), z) for z in (posterior.mean, refined))
     assert torch.isfinite(refined).all()
     assert (after <= before * 1.01 + 1e-5).all()  # steps are in bf16 where there is
 

@@ -23,15 +23,19 @@ def magnitude_error(predicted: Tensor, target: Tensor) -> Tensor:
     return (predicted - target).square().mean()
 
 
+def amplitude(magnitude: Tensor) -> Tensor:
+    """Of a log magnitude: how many times the logarithm's knee, same shape."""
+    return torch.expm1(SCALE * magnitude.clamp(max=LOUDEST))
+
+
 def amplitude_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Squared difference of the amplitudes behind two log magnitudes [B, F, T], over the target's energy  [B]
+    """Squared difference of two amplitudes [B, F, T], over the target's energy  [B]
 
     The square of what Arik et al. (2019), "Fast spectrogram inversion using multi-head convolutional neural
     networks", call spectral convergence. The error of a logarithm counts every bin alike; this one the loud ones.
     """
-    made, true = (torch.expm1(SCALE * magnitude.clamp(max=LOUDEST)) for magnitude in (predicted, target))
-    energy = true.square().sum(dim=(-2, -1)).clamp(min=LEAST_ENERGY)
-    return (made - true).square().sum(dim=(-2, -1)) / energy
+    energy = target.square().sum(dim=(-2, -1)).clamp(min=LEAST_ENERGY)
+    return (predicted - target).square().sum(dim=(-2, -1)) / energy
 
 
 def frequency_error(predicted: Tensor, target: Tensor, magnitude: Tensor) -> Tensor:

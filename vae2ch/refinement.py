@@ -29,20 +29,25 @@ class Weights(NamedTuple):
     kl: float
 
 
-def cost(decoded: Tensor, latent: Tensor, target: Tensor, weights: Weights) -> Tensor:
-    """Magnitude and amplitude error and KL of each sound: what of the loss depends on the posterior's mean  [B]
+class Cost:
+    """Magnitude and amplitude error and KL of each sound: what of the loss depends on the posterior's mean.
 
     The frequency's error is left out: it is the magnitudes that are heard wrong, and they are steeper.
 
     Args:
-        decoded: what the decoder makes  [B, 2, F, T]
-        latent: of what  [B, D]
         target: the sounds  [B, 2, F, T]
         weights: of the loss
     """
-    error = (decoded[:, 0] - target[:, 0]).square().mean(dim=(-2, -1))
-    amplitude = losses.amplitude_error(decoded[:, 0], target[:, 0])
-    return error + weights.amplitude * amplitude + weights.kl * 0.5 * latent.square().sum(dim=1)
+
+    def __init__(self, target: Tensor, weights: Weights) -> None:
+        self.magnitude, self.weights = target[:, 0], weights
+        self.amplitude = losses.amplitude(self.magnitude)  # once: it is as costly as all else here
+
+    def __call__(self, decoded: Tensor, latent: Tensor) -> Tensor:
+        """Of what the decoder makes [B, 2, F, T] of latents [B, D]  [B]"""
+        error = (decoded[:, 0] - self.magnitude).square().mean(dim=(-2, -1))
+        amplitude = losses.amplitude_error(losses.amplitude(decoded[:, 0]), self.amplitude)
+        return error + self.weights.amplitude * amplitude + self.weights.kl * 0.5 * latent.square().sum(dim=1)
 
 
 def refine(vae: VAE, target: Tensor, posterior: Posterior, weights: Weights, steps: int = STEPS) -> Tensor:
@@ -63,7 +68,7 @@ def refine(vae: VAE, target: Tensor, posterior: Posterior, weights: Weights, ste
     fast = hardware.has_bf16(device)
     with torch.inference_mode(False), torch.enable_grad():
         # copies, as nothing made in inference mode can take part in a gradient
-        target, best, logvar = target.clone(), posterior.mean.clone(), posterior.logvar.clone()
+        cost, best, logvar = Cost(target.clone(), weights), posterior.mean.clone(), posterior.logvar.clone()
         scale = logvar.exp() / max(weights.kl, LEAST)
         lowest = torch.full_like(best[:, :1], torch.inf)
         rate = torch.full_like(lowest, RATE)
@@ -72,7 +77,7 @@ def refine(vae: VAE, target: Tensor, posterior: Posterior, weights: Weights, ste
             point = point.detach().requires_grad_()
             with torch.autocast(device, torch.bfloat16, enabled=fast):
                 decoded = vae.decode(point)
-            costs = cost(decoded, point, target, weights)[:, None]
+            costs = cost(decoded, point)[:, None]
             (gradient,) = torch.autograd.grad(costs.sum(), point)
             better = costs.detach() < lowest
             best, lowest = torch.where(better, point.detach(), best), torch.where(better, costs.detach(), lowest)

@@ -93,15 +93,20 @@ class VAEModule(lightning.LightningModule):
             smoothing: 0 draws the sounds themselves, 1 from a Gaussian around all of them
         """
         chosen = torch.randint(len(self.known), (count,), generator=generator)
-        noise = torch.randn(count, self.vae.latent_dim, generator=generator).to(self.known)
-        away = self.known[chosen.to(self.known.device)] - self.centre
+        return self.near(self.known[chosen.to(self.known.device)], generator, smoothing)
+
+    def near(self, latent: Tensor, generator: torch.Generator, smoothing: float = SMOOTHING) -> Tensor:
+        """Latents [B, D] moved at random, as those of the training sounds differ  [B, D]"""
+        noise = torch.randn(latent.shape, generator=generator).to(latent)
+        away = latent - self.centre
         return self.centre + math.sqrt(1 - smoothing**2) * away + smoothing * noise @ self.spread.T
 
     def settle(self) -> None:
         """Remember where the training sounds seen last lie: some, their mean, and the covariance's root."""
-        mean, logvar = (torch.cat(parts).double() for parts in zip(*self.seen, strict=True))
+        # on the CPU, as Apple's GPUs have no float64
+        mean, logvar = (torch.cat(parts).cpu().double() for parts in zip(*self.seen, strict=True))
         covariance = mean.T.cov(correction=0) + logvar.exp().mean(dim=0).diag()  # of the aggregate posterior
-        self.known.copy_(mean[torch.arange(KNOWN) % len(mean)])
+        self.known.copy_(mean.flip(0)[torch.arange(KNOWN) % len(mean)])
         self.centre.copy_(mean.mean(dim=0))
         self.spread.copy_(torch.linalg.cholesky(covariance))
 
@@ -130,7 +135,7 @@ class VAEModule(lightning.LightningModule):
         bins, frames = self.representation.size
         predicted, target = predicted[..., :bins, :frames], target[..., :bins, :frames]
         magnitude = losses.magnitude_error(predicted[:, 0], target[:, 0])
-        amplitude = losses.amplitude_error(predicted[:, 0], target[:, 0]).mean()
+        amplitude = losses.amplitude_error(losses.amplitude(predicted[:, 0]), losses.amplitude(target[:, 0])).mean()
         frequency = losses.frequency_error(predicted[:, 1], target[:, 1], magnitude=target[:, 0])
         kl = losses.kl_divergence(*posterior)  # [D]
         # held-out losses compare over the whole run, so they don't warm up
