@@ -9,9 +9,9 @@ TRAINER = SimpleNamespace(is_global_zero=True)
 
 
 def test_a_collapse_is_said_once_with_its_cure(capsys):
-    alarm, made = Collapse(), module(kl_weight=0.25)
+    alarm, made = Collapse(), module(kl_weight=0.25, free_bits=0.05)
     for _ in range(2):
-        made.kl_per_latent = torch.zeros(4)
+        made.kl_per_latent = torch.full((4,), made.settings["free_bits"])  # where latents rest that tell nothing
         alarm.on_validation_end(TRAINER, made)
     said = capsys.readouterr().out
     assert said.count("posterior collapse: 0 of 4 latents") == 1

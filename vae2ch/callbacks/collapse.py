@@ -5,7 +5,7 @@ from tqdm import tqdm
 
 from vae2ch.training import VAEModule
 
-SILENT = 0.01  # nats of KL: a latent with less tells the decoder nothing
+SILENT = 0.01  # nats of KL above what is free: a latent with less tells the decoder nothing
 SHARE = 0.1  # of the latents that must tell it something
 
 
@@ -17,12 +17,14 @@ class Collapse(lightning.Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
         """Count the latents that carry something on the held-out sounds."""
-        carrying, dim = int((module.kl_per_latent > SILENT).sum()), module.vae.latent_dim
+        # free nats cost nothing, so that a latent that tells nothing comes to rest near them, not at zero
+        silent = 2 * module.settings["free_bits"] + SILENT
+        carrying, dim = int((module.kl_per_latent > silent).sum()), module.vae.latent_dim
         if self.said or carrying >= SHARE * dim or not trainer.is_global_zero:
             return
         self.said = True
-        weight, warmup = module.settings["kl_weight"], module.settings["kl_warmup_steps"]
+        weight, warm_up = module.settings["kl_weight"], module.settings["kl_warmup_steps"]
         tqdm.write(
             f"posterior collapse: {carrying} of {dim} latents carry anything, so all sounds are decoded alike. "
-            f"Lower training.kl_weight ({weight:g}), or raise training.kl_warmup_steps ({warmup})"
+            f"Lower training.kl_weight ({weight:g}), or raise training.kl_warmup_steps ({warm_up})"
         )
