@@ -22,7 +22,7 @@ def decibels(magnitude: np.ndarray, gain: float) -> np.ndarray:
 def compare(columns: dict[str, Tensor], representation: Representation, title: str) -> Figure:
     """Both channels of several spectrograms [2, F, T], side by side."""
     figure = Figure(figsize=(4.2 * len(columns), 6.4), layout="constrained", dpi=80)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)  # a file's name may have dollars
     axes = figure.subplots(2, len(columns), sharex=True, sharey=True, squeeze=False)
     size, rate = representation.size, representation.sample_rate
     extent = (0, (size.frames - 1) * representation.hop / rate, 0, rate / 2)
