@@ -31,7 +31,7 @@ lint: .venv/installed ## check style and formatting
 	$(BIN)/ruff format --check .
 
 tensorboard: .venv/installed ## look at all runs, at http://localhost:6006
-	$(BIN)/tensorboard --logdir outputs
+	$(BIN)/tensorboard --logdir outputs --samples_per_plugin audio=200,images=200
 
 bench-sound: .venv/installed ## judge a model beside PCA, Griffin-Lim and the nearest sound; DATA=DIR MINUTES=10
 	$(BIN)/python -m vae2ch.bench.sound --data "$(DATA)" --minutes $(MINUTES) $(ARGS)

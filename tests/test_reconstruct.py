@@ -101,6 +101,18 @@ def test_any_length_through_the_model(trained, length):
     assert torch.isfinite(made).all()
 
 
+@pytest.mark.parametrize("samples", [1, 500, None])
+def test_a_variation_keeps_length_and_level(trained, samples):
+    module = inference.load(trained[0])
+    wave = 0.1 * torch.randn(samples or module.representation.segment)
+    made = inference.variation(module, wave, seed=1)
+    assert made.shape == wave.shape
+    assert torch.equal(made, inference.variation(module, wave, seed=1))
+    assert not torch.equal(made, inference.variation(module, wave, seed=2))
+    louder = inference.variation(module, 2 * wave, seed=1)
+    assert torch.isclose(louder.square().mean(), 4 * made.square().mean(), rtol=0.1)
+
+
 def test_samples_are_seeded_and_differ(trained):
     module = inference.load(trained[0])
     made = inference.sample(module, 3, seed=1)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from html import escape
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ def test_a_run_is_complete(trained):
     for name in files.split():
         assert (run / name).is_file(), name
     kinds = {path.stem.rsplit("-", 1)[-1] for path in (run / "audio").glob("*.wav")}
-    assert {"original", "ceiling", "reconstruction"} <= kinds
+    assert {"original", "ceiling", "reconstruction", "sample"} <= kinds
     assert "9 files" in done.stdout
     assert "empty (0 bytes)" in done.stdout
     assert str(run.name) in done.stdout
@@ -61,8 +62,16 @@ def test_tensorboard_has_terms_sounds_pictures_and_hparams(trained):
     assert any(name.startswith("test/") for name in scalars)
     assert "val/kl_per_latent" in found.Tags()["histograms"]
     audio = found.Tags()["audio"]
-    assert {name.rsplit("/", 1)[-1] for name in audio} == {"original", "ceiling", "reconstruction", "sample"}
-    assert len(found.Audio(audio[0])) == 2  # once each validation
+    heard = {}
+    for tag in audio:
+        label, version = tag.rsplit("/", 1)
+        heard.setdefault(label, set()).add(version)
+    assert heard.pop("drawn") == {"sample"}
+    assert heard
+    assert all(versions == {"original", "ceiling", "reconstruction", "sample"} for versions in heard.values())
+    assert all(len(found.Audio(tag)) == 3 for tag in audio)  # before training, and at each validation
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert all(f"<h2>{escape(label)}</h2>" in page for label in heard)  # what was followed is there as well
     assert found.Tags()["images"]
     assert (run / "projector_config.pbtxt").is_file()
     assert found.SummaryMetadata("_hparams_/session_start_info").plugin_data.plugin_name == "hparams"

@@ -86,6 +86,17 @@ def reconstruct(module: VAEModule, wave: Tensor, *, ceiling: bool = False) -> Te
     return output[: wave.shape[-1]]
 
 
+def variation(module: VAEModule, wave: Tensor, seed: int) -> Tensor:
+    """A sound like one of at most a segment [S], drawn from around its latents, at its level; the same length back."""
+    representation = module.representation
+    with torch.inference_mode():
+        spectrogram = representation(functional.pad(wave, (0, representation.segment - wave.shape[-1]))[None])
+        level = representation.level(spectrogram)
+        latent = module.vae.encode(representation.scaled(spectrogram, 1 / level)).mean
+        near = module.vae.decode(module.near(latent, torch.Generator().manual_seed(seed)))
+        return synthesise(representation, representation.scaled(near, level))[0, : wave.shape[-1]]
+
+
 def sample(module: VAEModule, count: int, seed: int) -> Tensor:
     """Sounds that nobody made, from where the training sounds lie among the latents  [count, S]"""
     with torch.inference_mode():

@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+VERSIONS = ("original", "ceiling", "reconstruction", "sample")
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
@@ -15,11 +16,13 @@ figcaption {{ color: #666 }}
 img {{ max-width: 100%; display: block }}
 </style></head><body>
 <h1>{title}</h1>
-<p>Sounds that the model was not trained on. The <b>ceiling</b> is analysis and synthesis without the model:
-what differs between it and the reconstruction is the model's doing.</p>
+<p>Sounds that the model was not trained on: first those of the test, then those of the validation, which
+TensorBoard has from the start of the training on. The <b>ceiling</b> is analysis and synthesis without the
+model: what differs between it and the reconstruction is the model's doing. The <b>sample</b> is drawn from
+around the sound.</p>
 <table>{metrics}</table>
 {sounds}
-<section><h2>Drawn from the model</h2>{samples}</section>
+<section><h2>Drawn from around any of the training sounds</h2>{samples}</section>
 </body></html>
 """
 
@@ -42,7 +45,7 @@ def write_report(
     table = "".join(f"<tr><td>{escape(name)}</td><td>{value:.4g}</td></tr>" for name, value in metrics.items())
     sounds = "".join(
         f"<section><h2>{escape(row['sound'])}</h2>"
-        + "".join(player(row[name], name) for name in ("original", "ceiling", "reconstruction"))
+        + "".join(player(row[name], name) for name in VERSIONS)
         + f'<img src="{quote(row["picture"])}" alt="both channels, original and reconstruction"></section>'
         for row in rows
     )

@@ -14,6 +14,7 @@ from vae2ch.data.dataset import Item, spread
 from vae2ch.report import write_report
 from vae2ch.training import VAEModule
 
+SEEN = ("original", "reconstruction")  # of what is heard, also as a picture
 PROJECTED = 2000  # segments of a split that the projector shows: more make it slow
 
 
@@ -43,19 +44,35 @@ class Listening(lightning.Callback):
         return {trainer.datamodule.label(split, n): dataset[n] for n in spread(self.sounds, len(dataset))}
 
     def versions(self, module: VAEModule, item: Item) -> dict[str, Tensor]:
-        """Original, ceiling and reconstruction of one sound  [S] each, without the padding."""
+        """Original, ceiling, reconstruction and a sample near it, of one sound  [S] each, without the padding."""
         wave = item.wave.to(module.device)
         versions = {
             "original": wave,
             "ceiling": inference.reconstruct(module, wave, ceiling=True),
             "reconstruction": inference.reconstruct(module, wave),
+            "sample": inference.variation(module, wave, self.seed),
         }
         return {name: version[: int(item.samples)].cpu() for name, version in versions.items()}
 
+    def on_train_start(self, trainer: lightning.Trainer, module: VAEModule) -> None:
+        """What training starts from, unless it was begun before: the first stage to be heard."""
+        if trainer.global_step == 0 and trainer.is_global_zero:
+            module.eval()
+            self.log_sounds(trainer, module)
+            module.train()
+
     def on_validation_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
-        """Log audio and pictures of the validation sounds, a drawn sound, the KL of each latent."""
+        """Log the sounds, and the KL of each latent."""
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        self.log_sounds(trainer, module)
+        if board := writer(trainer):
+            board.add_histogram("val/kl_per_latent", module.kl_per_latent, trainer.global_step)
+
+    def log_sounds(self, trainer: lightning.Trainer, module: VAEModule) -> None:
+        """Log audio and pictures of the validation sounds, and a drawn sound."""
         board = writer(trainer)
-        if board is None or trainer.sanity_checking or not trainer.is_global_zero:
+        if board is None:
             return
         rate, step = module.representation.sample_rate, trainer.global_step
         for label, item in self.chosen(trainer, "validation").items():
@@ -63,9 +80,8 @@ class Listening(lightning.Callback):
             for name, wave in versions.items():
                 whole = torch.nn.functional.pad(wave, (0, max(0, 2 - len(wave))))  # TensorBoard refuses one sample
                 board.add_audio(f"{label}/{name}", whole.clamp(-1, 1)[None], step, rate)
-            columns = {name: self.picture(module, versions[name]) for name in ("original", "reconstruction")}
+            columns = {name: self.picture(module, versions[name]) for name in SEEN}
             board.add_figure(label, pictures.compare(columns, module.representation, label), step)
-        board.add_histogram("val/kl_per_latent", module.kl_per_latent, step)
         drawn = inference.sample(module, 1, self.seed)[0].cpu()
         board.add_audio("drawn/sample", drawn.clamp(-1, 1)[None], step, rate)
 
@@ -96,20 +112,21 @@ class Listening(lightning.Callback):
         )
 
     def on_test_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
-        """Write WAV files of the test sounds, of drawn sounds, and a page to hear them on."""
+        """Write WAV files of the test sounds, those followed so far and drawn ones, and a page to hear them on."""
         if not trainer.is_global_zero:
             return
         rate, folder = module.representation.sample_rate, self.folder / "audio"
         folder.mkdir(exist_ok=True)
         rows: list[dict[str, str]] = []
-        for number, (label, item) in enumerate(self.chosen(trainer, "test").items(), 1):
+        followed = self.chosen(trainer, "test") | self.chosen(trainer, "validation")
+        for number, (label, item) in enumerate(followed.items(), 1):
             versions = self.versions(module, item)
             stem = f"{number:02d}-{Path(label.partition(' @ ')[0]).stem[:40]}"  # room for what follows in a file name
             row = {"sound": label}
             for name, wave in versions.items():
                 audio.write(folder / f"{stem}-{name}.wav", wave.numpy(), rate)
                 row[name] = f"audio/{stem}-{name}.wav"
-            columns = {name: self.picture(module, wave) for name, wave in versions.items() if name != "ceiling"}
+            columns = {name: self.picture(module, versions[name]) for name in SEEN}
             pictures.compare(columns, module.representation, label).savefig(folder / f"{stem}.png")
             row["picture"] = f"audio/{stem}.png"
             rows.append(row)
