@@ -1,6 +1,7 @@
 """What the measurements share: settings without a command line, a training without its ceremony, some sounds."""
 
 import argparse
+import csv
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from vae2ch import commandline, config, hardware, inference
 from vae2ch.data import SoundDataModule
+from vae2ch.data.collection import suited_preset
 from vae2ch.data.dataset import spread
 from vae2ch.refusal import Refusal
 from vae2ch.run import build, quieten
@@ -25,6 +27,15 @@ def settings(overrides: Iterable[str] = ()) -> dict:
     commandline.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return config.check(compose("config", ["name=bench", *overrides]))
+
+
+def settled(overrides: list[str]) -> dict:
+    """Settings; where no preset is given, with the one that suits the number of files."""
+    if not any(override.startswith("preset=") for override in overrides):
+        data, _ = build(settings(overrides))
+        data.setup()
+        overrides = [f"preset={suited_preset(data.collection.files)}", *overrides]
+    return settings(overrides)
 
 
 def source(folder: str | Path) -> list[str]:
@@ -47,7 +58,7 @@ def finished(run: Path, chosen: dict) -> tuple[VAEModule, SoundDataModule]:
     """A run's model, and the sounds that it was trained on, where the settings are those of its training.
 
     Raises:
-        Refusal: there is no such run, or it was made with another representation
+        Refusal: there is no such run, or it was made with another representation or another split
     """
     module = inference.load(run)
     for name, value in module.hparams.representation.items():
@@ -57,7 +68,18 @@ def finished(run: Path, chosen: dict) -> tuple[VAEModule, SoundDataModule]:
             )
     data, _ = build(chosen)
     data.setup()
+    listed = run / "sounds.csv"
+    if listed.is_file() and splits(listed) != {
+        sound.name: split for split, sounds in data.collection.splits.items() for sound in sounds
+    }:
+        raise Refusal(f"{run} split its sounds otherwise; give its own seed, data.validation, data.test and data.limit")
     return module, data
+
+
+def splits(listed: Path) -> dict[str, str]:
+    """The split of each file that a run's ``sounds.csv`` names."""
+    with listed.open(newline="", encoding="utf-8") as file:
+        return {row["file"]: row["split"] for row in csv.DictReader(file) if row["split"] != "refused"}
 
 
 def fit(

@@ -12,7 +12,8 @@ import lightning
 
 from vae2ch import commandline, inference
 from vae2ch.bench import brief
-from vae2ch.bench.sound import mean, score, segments
+from vae2ch.bench.brief import segments
+from vae2ch.bench.sound import heard_pitches, mean, score
 from vae2ch.data import SoundDataModule
 from vae2ch.run import begin, build
 from vae2ch.training import VAEModule
@@ -32,9 +33,10 @@ def train(settings: dict, data: SoundDataModule, precision: str, steps: int, see
     trainer.limit_val_batches = 1.0
     (terms,) = trainer.validate(module, datamodule=data, verbose=False)
     module.eval()
-    waves, lengths, _ = segments(data, "test", len(data.datasets["test"]))
+    waves, lengths, labels = segments(data, "test", len(data.datasets["test"]))
     made = [inference.reconstruct(module, wave) for wave in waves]
-    rows = score(waves, made, lengths, module.representation.sample_rate)
+    rate = module.representation.sample_rate
+    rows = score(waves, made, lengths, heard_pitches(waves, lengths, labels, rate), rate)
     found = {name: terms[f"val/{name}"] for name in TERMS}
     return found | {name: mean(rows, name) for name in MEASURES}
 

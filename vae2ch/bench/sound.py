@@ -25,9 +25,8 @@ from vae2ch.bench.brief import segments
 from vae2ch.bench.drawing import DRAWN, among, decibels, draws, heard, nearest
 from vae2ch.callbacks.verdict import SEMITONE, Verdict
 from vae2ch.data import SoundDataModule
-from vae2ch.data.collection import suited_preset
 from vae2ch.representation import Representation
-from vae2ch.run import GLIMPSE, build, run
+from vae2ch.run import GLIMPSE, run
 from vae2ch.synthesis import synthesise
 from vae2ch.training import VAEModule
 
@@ -57,16 +56,14 @@ class Case:
     Attributes:
         module: the trained model
         train: spectrograms of the training segments  [N, 2, F, T]
-        seen: levelled magnitudes that the model's start was computed from  [N, F, T]
+        seen: levelled magnitudes of the training segments, and of variations of them  [N, F, T]
         held_out: of the held-out ones  [M, 2, F, T]
-        waves: the held-out segments' sound  [M, S]
     """
 
     module: VAEModule
     train: Tensor
     seen: Tensor
     held_out: Tensor
-    waves: Tensor
 
     @property
     def representation(self) -> Representation:
@@ -80,7 +77,7 @@ class Case:
     def pca(self) -> Tensor:
         """Held-out magnitudes through a linear PCA of the training magnitudes with as many latents  [M, F, T]
 
-        It has the same sounds and variations as the model's start, each at its own level, like the model.
+        Each sound at its own level, like the model.
         """
         held_out, seen = self.levelled(self.held_out)[:, 0].flatten(1), self.seen.flatten(1)
         mean = seen.mean(dim=0)
@@ -141,11 +138,15 @@ def methods(case: Case) -> dict[str, Callable[[], Tensor]]:
 
 
 def heard_pitches(waves: Tensor, lengths: list[int], labels: list[str], rate: int) -> list[float]:
-    """Of the originals [M, S], in semitones; NaN where none is heard, or another than a note's name tells."""
+    """Of the originals [M, S], in semitones; NaN where none is heard, or another than a name tells."""
+
+    def known(heard: float, note: int | None) -> float:
+        if note is None:
+            return heard
+        return note if abs(heard - note) < SEMITONE else math.nan
+
     pitches = [metrics.pitch(wave[:length], rate) for wave, length in zip(waves, lengths, strict=True)]
-    notes = [instruments.pitch_of(label) for label in labels]
-    right = [note is None or abs(pitch - note) < SEMITONE for pitch, note in zip(pitches, notes, strict=True)]
-    return [pitch if kept else math.nan for pitch, kept in zip(pitches, right, strict=True)]
+    return [known(heard, instruments.pitch_of(label)) for heard, label in zip(pitches, labels, strict=True)]
 
 
 def score(
@@ -157,8 +158,8 @@ def score(
 
 
 def mean(rows: list[dict[str, float]], name: str) -> float:
-    """Of one measure, over the sounds that have it."""
-    values = [row[name] for row in rows if name in row and math.isfinite(row[name])]
+    """Of one measure, over the sounds that have it; an infinite one, the SNR of an exact copy, is left out."""
+    values = [row[name] for row in rows if name in row and not math.isinf(row[name])]
     return sum(values) / len(values) if values else math.nan
 
 
@@ -190,8 +191,9 @@ def judge(module: VAEModule, data: SoundDataModule) -> dict:
     waves, lengths, labels = segments(data, "test", MEASURED)
     train, _, _ = segments(data, "train", TRAINED)
     bins, frames = representation.size
-    seen = data.glimpse(GLIMPSE)[:, :bins, :frames]
-    case = Case(module, representation(train), seen, representation(waves), waves)
+    # PCA is cheap: it sees every training sound and a variation of each, where the model's start sees some
+    seen = data.glimpse(max(GLIMPSE, 2 * len(train)))[:, :bins, :frames]
+    case = Case(module, representation(train), seen, representation(waves))
     pitches = heard_pitches(waves, lengths, labels, representation.sample_rate)
     scores, seconds = {}, {}
     for name, make in methods(case).items():
@@ -221,16 +223,6 @@ def report(found: dict, title: str) -> str:
     return "\n".join(lines)
 
 
-def settled(overrides: list[str]) -> dict:
-    """Settings; where no preset is given, with the one that suits the number of files."""
-    if not any(override.startswith("preset=") for override in overrides):
-        data, _ = build(brief.settings(overrides))
-        data.setup()
-        files = sum(map(len, data.collection.splits.values()))
-        overrides = [f"preset={suited_preset(files)}", *overrides]
-    return brief.settings(overrides)
-
-
 def main() -> None:
     """Train, judge, print; the JSON has every file, worst first."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -240,7 +232,7 @@ def main() -> None:
     arguments.add_argument("overrides", nargs="*", help="settings, as for train.py")
     with commandline.refusals():
         options = arguments.parse_intermixed_args()
-        settings = settled([f"minutes={options.minutes}", *brief.source(options.data), *options.overrides])
+        settings = brief.settled([f"minutes={options.minutes}", *brief.source(options.data), *options.overrides])
         out = options.run
         if out is None:
             out = Path(commandline.run_folder("outputs", "bench-sound"))
@@ -255,7 +247,8 @@ def main() -> None:
     out = out if out.is_dir() else out.parent  # of a checkpoint
     (out / "sound.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     sizes = f"{len(data.datasets['train'])} to train on, {len(found['files'])} held out"
-    title = f"{options.data or 'the built-in notes'}: {sizes}, preset {settings['preset']}, {options.minutes:g} minutes"
+    training = f"preset {settings['preset']}, {options.minutes:g} minutes" if options.run is None else str(options.run)
+    title = f"{options.data or 'the built-in notes'}: {sizes}, {training}"
     (out / "sound.md").write_text(report(found, title) + "\n", encoding="utf-8")
     print(report(found, title))
 
