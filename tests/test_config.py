@@ -52,7 +52,6 @@ def test_latent_dim_at_the_root_reaches_the_model():
 def test_presets_differ_in_strength():
     strengths = [settings(f"preset={name}") for name in ("light", "medium", "heavy")]
     for group, key in (
-        ("model", "dropout"),
         ("augment", "speed"),
         ("training", "weight_decay"),
         ("augment", "shift"),
