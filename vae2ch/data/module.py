@@ -53,7 +53,7 @@ class SoundDataModule(lightning.LightningDataModule):
 
     Args:
         data: the ``data`` group of the configuration (source, root, validation, test, ...)
-        augment: the ``augment`` group (shift, gain_db, polarity)
+        augment: the ``augment`` group (speed, shift, gain_db, polarity)
         representation: the ``representation`` group
         seed: of the split, of the order and of the augmentation
     """
