@@ -22,8 +22,9 @@ DRAWN = 32  # sounds drawn from the model
 MOST = 1000  # sounds that they are compared with
 
 
-def decibels(representation: Representation, spectrograms: Tensor) -> Tensor:
-    """Log magnitudes of spectrograms [N, 2, F, T] at equal level, in dB above the logarithm's knee  [N, F, T]"""
+def decibels(representation: Representation, waves: Tensor) -> Tensor:
+    """Log magnitudes of sounds [N, S] at equal level, in dB above the logarithm's knee  [N, F, T]"""
+    spectrograms = representation(waves)
     levelled = representation.scaled(spectrograms, 1 / representation.level(spectrograms))
     return levelled[:, 0] * SCALE * 20 / math.log(10)
 
@@ -40,15 +41,14 @@ def among(these: Tensor) -> Tensor:
 
 
 def draws(module: VAEModule, smoothing: float = SMOOTHING) -> Tensor:
-    """What the decoder makes of latents that are drawn  [DRAWN, 2, F, T]"""
+    """Sounds that the model makes up from around those that it knows  [DRAWN, S]"""
+    return sounds_of(module, module.draw(DRAWN, torch.Generator().manual_seed(0), smoothing))
+
+
+def sounds_of(module: VAEModule, latent: Tensor) -> Tensor:
+    """Of latents [N, D], at a typical level  [N, S]"""
     with torch.inference_mode():
-        return module.imagine(module.draw(DRAWN, torch.Generator().manual_seed(0), smoothing))
-
-
-def heard(module: VAEModule, spectrograms: Tensor) -> Tensor:
-    """Log magnitudes, in dB, of the sound that spectrograms [N, 2, F, T] become  [N, F, T]"""
-    representation = module.representation
-    return decibels(representation, representation(synthesise(representation, spectrograms)))
+        return synthesise(module.representation, module.imagine(latent))
 
 
 def main() -> None:
@@ -60,14 +60,12 @@ def main() -> None:
         settings = brief.settings([*brief.source(options.data), *options.overrides])
         module, data = brief.finished(options.run, settings)
     representation = module.representation
-    train, held_out = (
-        decibels(representation, representation(segments(data, split, MOST)[0])) for split in ("train", "test")
-    )
+    train, held_out = (decibels(representation, segments(data, split, MOST)[0]) for split in ("train", "test"))
     print("| smoothing | to the nearest training sound, median | least | two draws, least |\n|---|---|---|---|")
     away = nearest(held_out, train)
     print(f"| held-out sounds | {away.median():.1f} | {away.min():.1f} | {among(held_out).min():.1f} |")
     for smoothing in options.smoothing:
-        drawn = heard(module, draws(module, smoothing))
+        drawn = decibels(representation, draws(module, smoothing))
         away = nearest(drawn, train)
         print(f"| {smoothing:g} | {away.median():.1f} | {away.min():.1f} | {among(drawn).min():.1f} |", flush=True)
 

@@ -17,36 +17,42 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchaudio.transforms import GriffinLim, InverseMelScale, MelScale
+from torchaudio.transforms import InverseMelScale, MelScale
 
 from vae2ch import commandline, inference, metrics
 from vae2ch.bench import brief, instruments
 from vae2ch.bench.brief import segments
-from vae2ch.bench.drawing import DRAWN, among, decibels, draws, heard, nearest
+from vae2ch.bench.drawing import DRAWN, among, decibels, draws, nearest, sounds_of
+from vae2ch.bench.likeness import UNITS, unlike
 from vae2ch.callbacks.verdict import SEMITONE, Verdict
 from vae2ch.data import SoundDataModule
 from vae2ch.representation import Representation
 from vae2ch.run import GLIMPSE, run
-from vae2ch.synthesis import synthesise
+from vae2ch.synthesis import nearer, synthesise
 from vae2ch.training import VAEModule
 
 ITERATIONS = 64  # of Griffin-Lim
+MOMENTUM = 0.99  # of these, torchaudio's default
 MELS = 128
 MEASURED = 100  # held-out sounds at most
 TRAINED = 1000  # training sounds that the baselines learn from, at most
 
 
-def griffin_lim(representation: Representation, magnitude: Tensor) -> Tensor:
-    """Sound from channel 0 alone [M, F, T], by 64 fast Griffin-Lim iterations from a random phase  [M, S]"""
-    transform = GriffinLim(
-        representation.n_fft,
-        ITERATIONS,
-        hop_length=representation.hop,
-        window_fn=torch.hann_window,
-        power=1.0,
-        length=representation.segment,
-    )
-    return transform(representation.amplitude(magnitude))
+def griffin_lim(representation: Representation, magnitude: Tensor, seed: int = 0) -> Tensor:
+    """Sound from channel 0 alone [M, F, T], by 64 fast Griffin-Lim iterations from a random phase  [M, S]
+
+    Perraudin et al. (2013), "A fast Griffin-Lim algorithm", as in torchaudio. That one takes what is beyond a sound's
+    ends for its mirror image, though, and here it is silence: the first frames, where drums are loudest, would not fit.
+    """
+    amplitude = representation.amplitude(magnitude)
+    turns = torch.rand(amplitude.shape, generator=torch.Generator().manual_seed(seed)).to(amplitude)
+    spectrum = torch.polar(amplitude, 2 * math.pi * turns)
+    before = torch.zeros_like(spectrum)
+    for _ in range(ITERATIONS):
+        rebuilt = representation.spectrum(representation.synthesise(spectrum))
+        spectrum = nearer(rebuilt - MOMENTUM / (1 + MOMENTUM) * before, amplitude, overshoot=0.0)
+        before = rebuilt
+    return representation.synthesise(spectrum)
 
 
 @dataclass(frozen=True)
@@ -163,26 +169,32 @@ def mean(rows: list[dict[str, float]], name: str) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-def generation(case: Case) -> dict[str, float]:
-    """How far drawn sounds are from real ones, in dB of log magnitude at equal level.
+def generation(module: VAEModule, train: Tensor, held_out: Tensor) -> dict[str, dict]:
+    """How far drawn sounds are from real ones [N, S], [M, S].
 
-    A draw that is a copy is near 0; two draws that are alike, too. What a real sound's distance is, the
-    held-out sounds tell.
+    ``distances`` are in dB of log magnitude at equal level: a draw that is a copy is near 0; two draws that are
+    alike, too. ``copies`` has every draw's distance to the nearest training sound, and ``traits`` those of
+    ``likeness`` to the held-out sounds. What real sounds' are, the first rows tell.
     """
-    module, train = case.module, decibels(case.representation, case.train)
-    held_out = nearest(decibels(case.representation, case.held_out), train)
+    representation = module.representation
     unplaced = torch.randn(DRAWN, module.vae.latent_dim, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        prior = nearest(heard(module, module.vae.decode(unplaced)), train)
-    drawn = heard(module, draws(module))
-    found = {
-        "held-out to the nearest training sound, median": held_out.median(),
-        "a draw from the prior to the nearest training sound, median": prior.median(),
-        "a sound drawn from the model to the nearest training sound, median": nearest(drawn, train).median(),
-        "the one of these that is nearest to a training sound": nearest(drawn, train).min(),
-        "the two of these that are most alike": among(drawn).min(),
+    prior, drawn = sounds_of(module, unplaced), draws(module)
+    known, others, free, near = (decibels(representation, waves) for waves in (train, held_out, prior, drawn))
+    copies = {"the prior": nearest(free, known), "the model": nearest(near, known)}
+    distances = {
+        "held-out to the nearest training sound, median": nearest(others, known).median(),
+        "a draw from the prior to the nearest training sound, median": copies["the prior"].median(),
+        "the one of these that is nearest to a training sound": copies["the prior"].min(),
+        "a sound drawn from the model to the nearest training sound, median": copies["the model"].median(),
+        "the one of those that is nearest to a training sound": copies["the model"].min(),
+        "the two of those that are most alike": among(near).min(),
     }
-    return {name: float(value) for name, value in found.items()}
+    collections = {"training sounds": train, "drawn from the model": drawn, "drawn from the prior": prior}
+    return {
+        "distances": {name: float(value) for name, value in distances.items()},
+        "copies": {name: values.tolist() for name, values in copies.items()},
+        "traits": {name: unlike(waves, held_out, representation.sample_rate) for name, waves in collections.items()},
+    }
 
 
 def judge(module: VAEModule, data: SoundDataModule) -> dict:
@@ -202,7 +214,7 @@ def judge(module: VAEModule, data: SoundDataModule) -> dict:
         seconds[name] = time.perf_counter() - begin
         scores[name] = score(waves, estimates, lengths, pitches, representation.sample_rate)
         print(f"  {name}: {mean(scores[name], 'multi_resolution_stft'):.3f}", flush=True)
-    return {"files": labels, "scores": scores, "seconds": seconds, "generation": generation(case)}
+    return {"files": labels, "scores": scores, "seconds": seconds, "generation": generation(module, train, waves)}
 
 
 def report(found: dict, title: str) -> str:
@@ -219,7 +231,11 @@ def report(found: dict, title: str) -> str:
         cells += [f"{sum(pitched):.0f}/{len(pitched)}", f"{mean(rows, 'snr'):.1f}", f"{found['seconds'][name]:.2f}"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", "| log magnitude, RMS | dB |", "|---|---|"]
-    lines += [f"| {name} | {value:.1f} |" for name, value in found["generation"].items()]
+    lines += [f"| {name} | {value:.1f} |" for name, value in found["generation"]["distances"].items()]
+    units = " | ".join(f"{name} ({unit})" for name, unit in UNITS.items())
+    lines += ["", f"| Wasserstein distance to the held-out sounds | {units} |", f"|---|{'---|' * len(UNITS)}"]
+    for name, away in found["generation"]["traits"].items():
+        lines.append(f"| {name} | {' | '.join(f'{away[trait]:.2f}' for trait in UNITS)} |")
     return "\n".join(lines)
 
 
