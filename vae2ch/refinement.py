@@ -41,7 +41,7 @@ class Cost:
 
     def __init__(self, target: Tensor, weights: Weights) -> None:
         self.magnitude, self.weights = target[:, 0], weights
-        self.amplitude = losses.amplitude(self.magnitude)  # once: it is as costly as all else here
+        self.amplitude = losses.amplitude(self.magnitude)  # once, not at every step
 
     def __call__(self, decoded: Tensor, latent: Tensor) -> Tensor:
         """Of what the decoder makes [B, 2, F, T] of latents [B, D]  [B]"""
