@@ -23,10 +23,10 @@ from vae2ch.data import SoundDataModule
 from vae2ch.representation import Representation
 from vae2ch.synthesis import iterate, locked_phase, synthesise
 
-STARTS = 3  # of Griffin-Lim: a random phase is another each time
 
-
-def ways(representation: Representation, made: Tensor, original: Tensor) -> dict[str, Callable[[], Tensor]]:
+def ways(
+    representation: Representation, made: Tensor, original: Tensor, starts: int
+) -> dict[str, Callable[[], Tensor]]:
     """From what a decoder made [M, 2, F, T] to sound [M, S]; only the first sees the original's spectrogram."""
     amplitude, frequency = representation.amplitude(made[:, 0]), made[:, 1]
 
@@ -47,7 +47,7 @@ def ways(representation: Representation, made: Tensor, original: Tensor) -> dict
         "locked, 16 iterations": lambda: locked(16),
     } | {
         f"random {start}, {ITERATIONS} fast iterations": partial(griffin_lim, representation, made[:, 0], start)
-        for start in range(STARTS)
+        for start in range(starts)
     }
 
 
@@ -69,6 +69,7 @@ def row(waves: Tensor, estimates: Tensor, lengths: list[int], pitches: list[floa
 def main() -> None:
     """Print the table."""
     arguments = brief.arguments_of_run(__doc__)
+    arguments.add_argument("--starts", type=int, default=3, help="of Griffin-Lim: each is from another random phase")
     with commandline.refusals():
         options = arguments.parse_intermixed_args()
         settings = brief.settings([*brief.source(options.data), *options.overrides])
@@ -80,7 +81,7 @@ def main() -> None:
     with torch.inference_mode():
         made = torch.cat([module.reconstruct(part) for part in original.split(inference.BATCH)])
     print("| phase | LSD (dB) | MR-STFT | pitch right | s |\n|---|---|---|---|---|")
-    for name, make in ways(representation, made, original).items():
+    for name, make in ways(representation, made, original, options.starts).items():
         seconds = math.inf
         for _ in range(2):  # the first time is slower
             begin = time.perf_counter()
