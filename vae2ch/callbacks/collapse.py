@@ -23,8 +23,8 @@ class Collapse(lightning.Callback):
         if self.said or carrying >= SHARE * dim or not trainer.is_global_zero:
             return
         self.said = True
-        weight, warm_up = module.settings["kl_weight"], module.settings["kl_warmup_steps"]
+        weight, warmup = module.settings["kl_weight"], module.settings["kl_warmup_steps"]
         tqdm.write(
             f"posterior collapse: {carrying} of {dim} latents carry anything, so all sounds are decoded alike. "
-            f"Lower training.kl_weight ({weight:g}), or raise training.kl_warmup_steps ({warm_up})"
+            f"Lower training.kl_weight ({weight:g}), or raise training.kl_warmup_steps ({warmup})"
         )
