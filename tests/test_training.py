@@ -10,7 +10,7 @@ from vae2ch.bench import choices
 from vae2ch.data import Batch
 from vae2ch.model import Posterior, pad_to_stride
 from vae2ch.refusal import Refusal
-from vae2ch.training import VAEModule
+from vae2ch.training import Seen, VAEModule
 
 REPRESENTATION = {"sample_rate": 16000, "n_fft": 126, "hop": 32, "frames": 30, "gain": 1e4}
 TRAINING = {
@@ -59,30 +59,43 @@ def test_padding_changes_no_term():
 
 
 def drawn(made, count=20_000):
+    """Latents and levels."""
     return made.draw(count, torch.Generator().manual_seed(0))
 
 
 def test_draws_are_from_the_prior_before_anything_is_seen():
-    found = drawn(module())
+    found, _ = drawn(module())
     assert torch.allclose(found.mean(dim=0), torch.zeros(4), atol=0.15)
     assert torch.allclose(found.T.cov(), torch.eye(4), atol=0.25)
 
 
 def test_draws_come_from_where_the_training_sounds_lie():
-    """Two groups of sounds far apart: mean and covariance of the draws are theirs, and none is between."""
+    """A group of loud and one of soft sounds, far apart: mean, covariance and level are theirs; none is between."""
     made = module()
     torch.manual_seed(0)
     group = torch.tensor([[3.0, -1.0, 0.0, 40.0], [3.0, -1.0, 0.0, -40.0]])
     for _ in range(32):
         mean = (group[:, None] + 0.1 * torch.randn(2, 4, 4)).flatten(0, 1)
-        made.seen.append(Posterior(mean, torch.full_like(mean, math.log(0.25))))
+        level = torch.tensor([0.5, 0.01]).repeat_interleave(4)
+        made.seen.append(Seen(mean, torch.full_like(mean, math.log(0.25)), level))
     made.settle()
-    found, means = drawn(made), torch.cat([posterior.mean for posterior in made.seen])
+    (found, level), means = drawn(made), torch.cat([seen.mean for seen in made.seen])
     assert torch.allclose(found.mean(dim=0), means.mean(dim=0), atol=1.0)
     expected = means.T.cov() + 0.25 * torch.eye(4)
     assert torch.allclose(found.T.cov()[:3, :3], 0.16 * expected[:3, :3] + 0.84 * means.T.cov()[:3, :3], atol=0.05)
     assert abs(found[:, 3].std() - 40) < 2
     assert (found[:, 3].abs() > 4).float().mean() > 0.95
+    assert sorted(set(level.tolist())) == pytest.approx([0.01, 0.5])
+    assert ((level > 0.1) == (found[:, 3] > 0)).float().mean() > 0.95
+
+
+def test_draws_are_as_loud_as_drawn():
+    """The same latents at two levels differ by nothing but these."""
+    alone = module().eval()
+    latent = torch.randn(2, 4).repeat(2, 1)
+    made = alone.imagine(latent, torch.tensor([0.5, 0.5, 0.05, 0.05]))
+    loud, soft = made.split(2)
+    assert torch.allclose(alone.representation.scaled(loud, torch.full((2,), 0.1))[:, 0], soft[:, 0], atol=1e-3)
 
 
 def test_a_sound_comes_back_at_its_own_level():
@@ -109,7 +122,8 @@ def test_a_step_that_is_not_finite_names_the_term(monkeypatch):
     monkeypatch.setattr(broken, "log_dict", lambda *_, **__: None)
     spectrogram = torch.rand(2, 2, 64, 30)
     spectrogram[0, 0, 3, 3] = math.inf
-    batch = Batch(spectrogram, torch.zeros(2, 928), torch.tensor([928, 928]), torch.tensor([0, 1]), torch.ones(2))
+    ones = torch.ones(2)
+    batch = Batch(spectrogram, torch.zeros(2, 928), torch.tensor([928, 928]), torch.tensor([0, 1]), ones, ones)
     with pytest.raises(Refusal, match=r"train step 7: .*magnitude.* not finite"):
         broken.step(batch, "train")
 

@@ -93,12 +93,12 @@ def variation(module: VAEModule, wave: Tensor, seed: int) -> Tensor:
         spectrogram = representation(functional.pad(wave, (0, representation.segment - wave.shape[-1]))[None])
         level = representation.level(spectrogram)
         latent = module.vae.encode(representation.scaled(spectrogram, 1 / level)).mean
-        near = module.vae.decode(module.near(latent, torch.Generator().manual_seed(seed)))
-        return synthesise(representation, representation.scaled(near, level))[0, : wave.shape[-1]]
+        near = module.near(latent, torch.Generator().manual_seed(seed))
+        return synthesise(representation, module.imagine(near, level))[0, : wave.shape[-1]]
 
 
 def sample(module: VAEModule, count: int, seed: int) -> Tensor:
     """Sounds that nobody made, from where the training sounds lie among the latents  [count, S]"""
     with torch.inference_mode():
-        latent = module.draw(count, torch.Generator().manual_seed(seed))
-        return synthesise(module.representation, module.imagine(latent))
+        latent, level = module.draw(count, torch.Generator().manual_seed(seed))
+        return synthesise(module.representation, module.imagine(latent, level))

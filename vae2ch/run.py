@@ -66,7 +66,6 @@ def build(settings: dict) -> tuple[SoundDataModule, VAEModule]:
 def begin(module: VAEModule, data: SoundDataModule) -> None:
     """Set what training starts from, out of the training sounds."""
     principal.start(module.vae, data.glimpse(GLIMPSE), module.settings["kl_weight"])
-    module.level.copy_(data.typical_level(GLIMPSE))
 
 
 def build_trainer(settings: dict, folder: Path) -> lightning.Trainer:

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections import deque
+from typing import NamedTuple
 
 import lightning
 import numpy as np
@@ -22,7 +23,8 @@ FAN_IN = 256  # inputs of a layer up to which it has the full learning rate
 SEEN = 100  # batches of which it is remembered where among the latents they lay
 KNOWN = 512  # sounds that draws start from
 SMOOTHING = 0.4  # of draws: as far from the training sounds as held-out sounds are
-FORMAT = 4  # of the checkpoint: raised when an older one can no longer be read
+QUIET = 0.1  # level of draws before any sound has been seen
+FORMAT = 5  # of the checkpoint: raised when an older one can no longer be read
 
 
 def budget_spent(trainer: lightning.Trainer) -> float:
@@ -45,6 +47,20 @@ def inputs_of(layer: nn.Module) -> int:
     return layer.weight[0].numel()
 
 
+class Seen(NamedTuple):
+    """Where a batch of training sounds lies among the latents, and how loud they are.
+
+    Attributes:
+        mean: of the posterior  [B, D]
+        logvar: natural logarithm of its variance  [B, D]
+        level: amplitude of the loudest bin, relative to full scale  [B]
+    """
+
+    mean: Tensor
+    logvar: Tensor
+    level: Tensor
+
+
 class VAEModule(lightning.LightningModule):
     """Trains a VAE on batches of spectrograms.
 
@@ -63,14 +79,14 @@ class VAEModule(lightning.LightningModule):
         self.save_hyperparameters(logger=False)
         self.representation = Representation(**representation)
         self.vae = VAE(**self.representation.size._asdict(), **model)
-        self.register_buffer("level", torch.ones(()))  # of a typical sound, for those that the model makes up
-        # where the training sounds lie among the latents; until some have been seen, draws from the prior
+        # training sounds: where they lie among the latents, and their levels; until some have been seen, from the prior
         prior = torch.Generator().manual_seed(0)
         self.register_buffer("known", torch.randn(KNOWN, self.vae.latent_dim, generator=prior))
+        self.register_buffer("levels", torch.full((KNOWN,), QUIET))
         self.register_buffer("centre", torch.zeros(self.vae.latent_dim))
         self.register_buffer("spread", torch.eye(self.vae.latent_dim))
         self.settings, self.seed = training, seed
-        self.seen: deque[Posterior] = deque(maxlen=SEEN)  # of the last training batches
+        self.seen: deque[Seen] = deque(maxlen=SEEN)  # of the last training batches
         self.held_out: list[Posterior] = []  # of the validation sounds, until the epoch's end
         self.kl_per_latent = torch.zeros(self.vae.latent_dim)
 
@@ -78,22 +94,23 @@ class VAEModule(lightning.LightningModule):
         """Mark the checkpoint as ours, so that loading another kind of file can be refused by name."""
         checkpoint["vae2ch"] = FORMAT
 
-    def imagine(self, latent: Tensor) -> Tensor:
-        """Spectrograms [B, 2, F, T] of latents [B, D], at a typical level."""
-        return self.representation.scaled(self.vae.decode(latent), self.level.expand(len(latent)))
+    def imagine(self, latent: Tensor, level: Tensor) -> Tensor:
+        """Spectrograms of latents [B, D] at levels [B]  [B, 2, F, T]"""
+        return self.representation.scaled(self.vae.decode(latent), level)
 
-    def draw(self, count: int, generator: torch.Generator, smoothing: float = SMOOTHING) -> Tensor:
-        """Latents of sounds that nobody made, from where the training sounds lie  [count, D]
+    def draw(self, count: int, generator: torch.Generator, smoothing: float = SMOOTHING) -> tuple[Tensor, Tensor]:
+        """Latents of sounds that nobody made, from where the training sounds lie, and levels  [count, D], [count]
 
         A smoothed bootstrap (Silverman 1986, "Density estimation", section 6.4): the latents of a sound,
-        moved at random as the sounds differ, and drawn in so that mean and covariance stay theirs.
+        moved at random as the sounds differ, and drawn in so that mean and covariance stay theirs; at that
+        sound's level.
 
         Args:
             generator: on the CPU, so that a seed means the same everywhere
             smoothing: 0 draws the sounds themselves, 1 from a Gaussian around all of them
         """
-        chosen = torch.randint(len(self.known), (count,), generator=generator)
-        return self.near(self.known[chosen.to(self.known.device)], generator, smoothing)
+        chosen = torch.randint(len(self.known), (count,), generator=generator).to(self.known.device)
+        return self.near(self.known[chosen], generator, smoothing), self.levels[chosen]
 
     def near(self, latent: Tensor, generator: torch.Generator, smoothing: float = SMOOTHING) -> Tensor:
         """Latents [B, D] moved at random, as those of the training sounds differ  [B, D]"""
@@ -102,11 +119,13 @@ class VAEModule(lightning.LightningModule):
         return self.centre + math.sqrt(1 - smoothing**2) * away + smoothing * noise @ self.spread.T
 
     def settle(self) -> None:
-        """Remember where the training sounds seen last lie: some, their mean, and the covariance's root."""
+        """Remember the training sounds seen last: some, their mean among the latents, and the covariance's root."""
         # on the CPU, as Apple's GPUs have no float64
-        mean, logvar = (torch.cat(parts).cpu().double() for parts in zip(*self.seen, strict=True))
+        mean, logvar, level = (torch.cat(parts).cpu().double() for parts in zip(*self.seen, strict=True))
         covariance = mean.T.cov(correction=0) + logvar.exp().mean(dim=0).diag()  # of the aggregate posterior
-        self.known.copy_(mean.flip(0)[torch.arange(KNOWN) % len(mean)])
+        newest = (-1 - torch.arange(KNOWN)) % len(mean)
+        self.known.copy_(mean[newest])
+        self.levels.copy_(level[newest])
         self.centre.copy_(mean.mean(dim=0))
         self.spread.copy_(torch.linalg.cholesky(covariance))
 
@@ -186,7 +205,7 @@ class VAEModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
         loss, posterior = self.step(batch, "train")
-        self.seen.append(Posterior(*(part.detach() for part in posterior)))
+        self.seen.append(Seen(posterior.mean.detach(), posterior.logvar.detach(), batch.level))
         self.log("train/kl_weight", self.kl_weight())
         self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
         return loss

@@ -42,13 +42,13 @@ def among(these: Tensor) -> Tensor:
 
 def draws(module: VAEModule, smoothing: float = SMOOTHING) -> Tensor:
     """Sounds that the model makes up from around those that it knows  [DRAWN, S]"""
-    return sounds_of(module, module.draw(DRAWN, torch.Generator().manual_seed(0), smoothing))
+    return sounds_of(module, *module.draw(DRAWN, torch.Generator().manual_seed(0), smoothing))
 
 
-def sounds_of(module: VAEModule, latent: Tensor) -> Tensor:
-    """Of latents [N, D], at a typical level  [N, S]"""
+def sounds_of(module: VAEModule, latent: Tensor, level: Tensor) -> Tensor:
+    """Of latents [N, D] at levels [N]  [N, S]"""
     with torch.inference_mode():
-        return synthesise(module.representation, module.imagine(latent))
+        return synthesise(module.representation, module.imagine(latent, level))
 
 
 def main() -> None:

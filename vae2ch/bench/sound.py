@@ -178,7 +178,7 @@ def generation(module: VAEModule, train: Tensor, held_out: Tensor) -> dict[str, 
     """
     representation = module.representation
     unplaced = torch.randn(DRAWN, module.vae.latent_dim, generator=torch.Generator().manual_seed(0))
-    prior, drawn = sounds_of(module, unplaced), draws(module)
+    prior, drawn = sounds_of(module, unplaced, module.levels[:DRAWN]), draws(module)
     known, others, free, near = (decibels(representation, waves) for waves in (train, held_out, prior, drawn))
     copies = {"the prior": nearest(free, known), "the model": nearest(near, known)}
     distances = {

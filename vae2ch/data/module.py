@@ -27,6 +27,7 @@ class Batch(NamedTuple):
         samples: how many of the samples are the sound's own  [B]
         index: position in the dataset  [B]
         gain: how far the loudest bin is from full scale  [B]
+        level: how far it was in the sound  [B]
     """
 
     spectrogram: Tensor
@@ -34,6 +35,7 @@ class Batch(NamedTuple):
     samples: Tensor
     index: Tensor
     gain: Tensor
+    level: Tensor
 
 
 def home(path: str) -> Path:
@@ -125,12 +127,6 @@ class SoundDataModule(lightning.LightningDataModule):
                 break
         return torch.cat(found)
 
-    def typical_level(self, count: int) -> Tensor:
-        """Median amplitude of the loudest bin, over ``count`` training segments  []"""
-        dataset = self.datasets["train"]
-        chosen = self.loader(Subset(dataset, spread(count, len(dataset))))
-        return torch.cat([self.representation.level(self.representation(item.wave)) for item in chosen]).median()
-
     def loader(self, dataset: Dataset[Item], **options: object) -> DataLoader:
         """A DataLoader with the configured batch size and workers."""
         workers = self.data["workers"]
@@ -142,5 +138,6 @@ class SoundDataModule(lightning.LightningDataModule):
         """Analyse on whatever device the batch is on, divide the level out, pad both axes to multiples of 32."""
         representation = self.representation.to(batch.wave.device)
         spectrogram = representation(batch.wave)
-        levelled = representation.scaled(spectrogram, batch.gain / representation.level(spectrogram))
-        return Batch(pad_to_stride(levelled), *batch)
+        level = representation.level(spectrogram)
+        levelled = representation.scaled(spectrogram, batch.gain / level)
+        return Batch(pad_to_stride(levelled), *batch, level)
