@@ -26,25 +26,25 @@ HANN_VARIANCE = 0.25645 / (2 * math.pi)
 
 
 def group_delay(amplitude: Tensor, n_fft: int, hop: int) -> Tensor:
-    """How long after its frame's centre the energy of a bin is, in samples  [B, F, T]
+    """How long after its frame's centre the energy of a bin is, in samples: [T, B, F] -> [T, B, F]
 
     Under a Gaussian window, its variance times the logarithm's slope over time (Auger et al. 2012,
     "On phase-magnitude relationships in the short-time Fourier transform").
     """
-    lowest = FLOOR * amplitude.amax(dim=(-2, -1), keepdim=True).clamp(min=FLOOR)
-    (slope,) = torch.gradient(torch.maximum(amplitude, lowest).log(), spacing=float(hop), dim=-1)
+    lowest = FLOOR * amplitude.amax(dim=(0, -1), keepdim=True).clamp(min=FLOOR)
+    (slope,) = torch.gradient(torch.maximum(amplitude, lowest).log(), spacing=float(hop), dim=0)
     return (HANN_VARIANCE * n_fft**2 * slope).clamp(-n_fft / 2, n_fft / 2)
 
 
 def peaks(amplitude: Tensor) -> Tensor:
-    """The peak of each bin's region: where one gets by climbing from bin to louder bin  [B, F, T]"""
-    bins = amplitude.shape[1]
-    below = functional.pad(amplitude, (0, 0, 1, 0))[:, :-1]
-    above = functional.pad(amplitude, (0, 0, 0, 1))[:, 1:]
+    """The peak of each bin's region: where one gets by climbing from bin to louder bin  [..., F]"""
+    bins = amplitude.shape[-1]
+    below = functional.pad(amplitude, (1, 0))[..., :-1]
+    above = functional.pad(amplitude, (0, 1))[..., 1:]
     down = (below >= amplitude) & (below >= above)
     step = (above > torch.maximum(below, amplitude)).long() - down.long()
-    peak = (torch.arange(bins, device=amplitude.device)[:, None] + step).clamp(0, bins - 1)
-    while not torch.equal(peak, further := peak.gather(1, peak)):  # each time twice as far
+    peak = (torch.arange(bins, device=amplitude.device) + step).clamp(0, bins - 1)
+    while not torch.equal(peak, further := peak.gather(-1, peak)):  # each time twice as far
         peak = further
     return peak
 
@@ -56,17 +56,18 @@ def locked_phase(representation: Representation, amplitude: Tensor, frequency: T
     time-scale modification of audio"); from there to the other bins of its region leads the slope
     over frequency, which the group delay is.
     """
+    # frame after frame, and in each bin beside bin: [T, B, F] until the end
+    amplitude, frequency = (part.movedim(-1, 0).contiguous() for part in (amplitude, frequency))
     n_fft, peak = representation.n_fft, peaks(amplitude)
     # of a bin's phase over the one below: half a turn for what is at the frame's centre
     slope = -1 - 2 / n_fft * group_delay(amplitude, n_fft, representation.hop)
-    across = functional.pad((slope[:, 1:] + slope[:, :-1]) / 2, (0, 0, 1, 0)).cumsum(dim=1)
+    across = functional.pad((slope[..., 1:] + slope[..., :-1]) / 2, (1, 0)).cumsum(dim=-1)
     # what leads from a bin's peak to the bin
-    path = wrap(across - across.gather(1, peak))
-    first, others = frequency.split([1, frequency.shape[-1] - 1], dim=-1)
-    steps = torch.cat([first, others + representation.advance], dim=-1)
-    phase, phases = torch.zeros_like(steps[..., 0]), []
-    for step, leader, way in zip(*(part.movedim(-1, 0).contiguous() for part in (steps, peak, path)), strict=True):
-        phase = (phase + step).gather(1, leader) + way  # [B, F]
+    path = wrap(across - across.gather(-1, peak))
+    steps = torch.cat([frequency[:1], frequency[1:] + representation.advance.squeeze(-1)])
+    phase, phases = torch.zeros_like(steps[0]), []
+    for step, leader, way in zip(steps, peak, path, strict=True):
+        phase = (phase + step).gather(-1, leader) + way  # [B, F]
         phases.append(phase)
     return wrap(torch.stack(phases, dim=-1))
 

@@ -96,7 +96,8 @@ class VAEModule(lightning.LightningModule):
 
     def imagine(self, latent: Tensor, level: Tensor) -> Tensor:
         """Spectrograms of latents [B, D] at levels [B]  [B, 2, F, T]"""
-        return self.representation.scaled(self.vae.decode(latent), level)
+        made = self.vae.decode(latent)  # away from the training sounds, not quite at full scale
+        return self.representation.scaled(made, level / self.representation.level(made))
 
     def draw(self, count: int, generator: torch.Generator, smoothing: float = SMOOTHING) -> tuple[Tensor, Tensor]:
         """Latents of sounds that nobody made, from where the training sounds lie, and levels  [count, D], [count]

@@ -60,6 +60,7 @@ def finished(run: Path, chosen: dict) -> tuple[VAEModule, SoundDataModule]:
     Raises:
         Refusal: there is no such run, or it was made with another representation or another split
     """
+    hardware.keep_memory()  # as the commands do
     module = inference.load(run)
     for name, value in module.hparams.representation.items():
         if chosen["representation"][name] != value:
