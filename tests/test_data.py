@@ -113,6 +113,15 @@ def test_a_shift_reads_what_came_before():
     assert np.array_equal(early.wave[100:], wave[:900])
 
 
+@pytest.mark.parametrize("speed", [0.5, 0.8, 1.25, 2.0])
+def test_a_shifted_sound_goes_on_to_the_end_at_any_speed(speed):
+    wave = np.ones(3000, np.float32)
+    item = SoundDataset([Sound(None, "a", wave, "d")], 1000).excerpt(0, shift=100, speed=speed)
+    assert item.samples == 1000
+    assert item.wave[:100].eq(0).all()
+    assert torch.allclose(item.wave[150:950], torch.ones(800), atol=0.05)
+
+
 def test_variations_are_counted_and_bounded():
     dataset = SoundDataset([Sound(None, "a", noise(1000), "d")], 1000)
     varied = Variations(dataset, speed=0.0, shift=0.01, gain_db=6.0, polarity=True, seed=3, sample_rate=16000)

@@ -2,7 +2,7 @@
 
 All randomness is a function of counters, never of what ran before: the epoch's order of (seed,
 epoch), an item's variation of (seed, epoch, position). A run is reproducible, whatever the
-number of workers, and can be resumed at any step.
+number of workers.
 """
 
 from collections.abc import Iterator
@@ -99,11 +99,11 @@ class SoundDataset(Dataset[Item]):
         Before a sound's beginning there is silence.
         """
         sound, start = self.excerpts[index]
-        start -= shift
-        part = sound.wave[max(0, start) : max(0, start + round(self.length * speed))]
+        first = max(0, start - shift)
+        before = min(self.length, max(0, shift - start))
+        part = sound.wave[first : first + round((self.length - before) * speed)]
         if speed != 1.0:
             part = audio.resample(part, speed, 1.0)
-        before = min(self.length, max(0, -start))
         part = part[: self.length - before]
         wave = torch.zeros(self.length)
         wave[before : before + part.size] = torch.from_numpy(np.asarray(part))
