@@ -5,6 +5,8 @@ import os
 import shlex
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -134,10 +136,11 @@ def farewell(folder: Path, scores: dict[str, float]) -> str:
     )
 
 
-def fit(trainer: lightning.Trainer, module: VAEModule, data: SoundDataModule, folder: Path) -> None:
-    """Train; Ctrl-C ends the program in one line that says what is left."""
+@contextmanager
+def interruptible(folder: Path) -> Iterator[None]:
+    """Ctrl-C ends the program in one line that says what is left."""
     try:
-        trainer.fit(module, datamodule=data)
+        yield
     except SystemExit:  # what Lightning makes of Ctrl-C
         last = folder / "checkpoints" / "last.ckpt"
         kept = f"what was learnt is in {os.path.relpath(last)}" if last.exists() else "before the first step"
@@ -164,8 +167,9 @@ def run(settings: dict, folder: Path) -> float:
     say(welcome(settings, module, trainer))
     say("Computing the best linear model of the sounds, where training starts", flush=True)
     begin(module, data)
-    fit(trainer, module, data, folder)
     best = folder / "checkpoints" / "best.ckpt"
-    scores = trainer.test(module, datamodule=data, ckpt_path=best, verbose=False)[0]
+    with interruptible(folder):
+        trainer.fit(module, datamodule=data)
+        scores = trainer.test(module, datamodule=data, ckpt_path=best, verbose=False)[0]
     say(farewell(folder, scores))
     return float(trainer.checkpoint_callback.best_model_score)

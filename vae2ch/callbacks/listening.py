@@ -55,8 +55,8 @@ class Listening(lightning.Callback):
         return {name: version[: int(item.samples)].cpu() for name, version in versions.items()}
 
     def on_train_start(self, trainer: lightning.Trainer, module: VAEModule) -> None:
-        """What training starts from, unless it was begun before: the first stage to be heard."""
-        if trainer.global_step == 0 and trainer.is_global_zero:
+        """What training starts from: the first stage to be heard."""
+        if trainer.is_global_zero:
             module.eval()
             self.log_sounds(trainer, module)
             module.train()
