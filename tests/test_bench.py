@@ -82,6 +82,23 @@ def test_the_presets_are_compared_on_the_same_sounds(folder, tmp_path):
     assert f"2, best: **{min(means, key=means.get)}**" in done.stdout
 
 
+def test_a_smaller_collection_is_part_of_a_larger_one(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trial, "begin", lambda *_: None)  # nothing need be learnt
+    monkeypatch.setattr(brief, "fit", lambda *_, **__: None)
+    settings = brief.settings([*brief.source(folder), *SMALL])
+
+    def chosen(size, seed):
+        _, data = trial.trained(settings, steps=1, seed=seed, size=size)
+        return [{sound.name for sound, _ in data.datasets[split].excerpts} for split in ("train", "validation", "test")]
+
+    (small, *held_out), (large, *others), (again, *_) = chosen(2, seed=0), chosen(4, seed=0), chosen(2, seed=1)
+    assert small < large
+    assert small == again
+    assert held_out == others
+    assert not large & set.union(*held_out)
+
+
 def test_a_size_beyond_the_collection_is_refused(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Refusal, match="999 asked for"):

@@ -91,9 +91,8 @@ def variation(module: VAEModule, wave: Tensor, seed: int) -> Tensor:
     representation = module.representation
     with torch.inference_mode():
         spectrogram = representation(functional.pad(wave, (0, representation.segment - wave.shape[-1]))[None])
-        level = representation.level(spectrogram)
-        latent = module.vae.encode(representation.scaled(spectrogram, 1 / level)).mean
-        near = module.near(latent, torch.Generator().manual_seed(seed))
+        levelled, level = representation.levelled(spectrogram)
+        near = module.near(module.vae.encode(levelled).mean, torch.Generator().manual_seed(seed))
         return synthesise(representation, module.imagine(near, level))[0, : wave.shape[-1]]
 
 

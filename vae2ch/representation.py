@@ -111,6 +111,11 @@ class Representation(nn.Module):
         louder = self.magnitude(factor[:, None, None] * self.amplitude(magnitude))
         return torch.stack([louder, frequency], dim=1)
 
+    def levelled(self, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
+        """The spectrogram [B, 2, F, T] with its loudest bin at full scale, same shape, and the level it had  [B]"""
+        level = self.level(spectrogram)
+        return self.scaled(spectrogram, 1 / level), level
+
     def differentiate(self, phase: Tensor) -> Tensor:
         """Phase in half-turns [B, F, T] to instantaneous frequency in [-1, 1], same shape."""
         phase = on_grid(phase)

@@ -96,8 +96,8 @@ class VAEModule(lightning.LightningModule):
 
     def imagine(self, latent: Tensor, level: Tensor) -> Tensor:
         """Spectrograms of latents [B, D] at levels [B]  [B, 2, F, T]"""
-        made = self.vae.decode(latent)  # away from the training sounds, not quite at full scale
-        return self.representation.scaled(made, level / self.representation.level(made))
+        levelled, _ = self.representation.levelled(self.vae.decode(latent))  # what is decoded is not quite
+        return self.representation.scaled(levelled, level)
 
     def draw(self, count: int, generator: torch.Generator, smoothing: float = SMOOTHING) -> tuple[Tensor, Tensor]:
         """Latents of sounds that nobody made, from where the training sounds lie, and levels  [count, D], [count]
@@ -132,8 +132,7 @@ class VAEModule(lightning.LightningModule):
 
     def reconstruct(self, spectrogram: Tensor) -> Tensor:
         """Spectrograms [B, 2, F, T] through the model, each at its own level, from refined latents; the same shape."""
-        level = self.representation.level(spectrogram)
-        levelled = self.representation.scaled(spectrogram, 1 / level)
+        levelled, level = self.representation.levelled(spectrogram)
         weights = Weights(self.settings["amplitude_weight"], self.settings["kl_weight"])
         latent = refine(self.vae, levelled, self.vae.encode(levelled), weights)
         return self.representation.scaled(self.vae.decode(latent), level)
@@ -217,13 +216,14 @@ class VAEModule(lightning.LightningModule):
         self.held_out.append(posterior)
 
     def on_validation_epoch_end(self) -> None:
-        """How many latents tell the held-out sounds apart; where the training sounds lie."""
+        """The KL of the held-out sounds; where the training sounds lie, and how many latents tell them apart."""
         posterior = Posterior(*(torch.cat(parts) for parts in zip(*self.held_out, strict=True)))
         self.held_out.clear()
         self.kl_per_latent = losses.kl_divergence(*posterior)
-        self.log("val/active_units", active_units(posterior.mean).float())
         if self.seen:
             self.settle()
+            # of the training sounds: of a few files, a single segment may be held out, and does not vary
+            self.log("train/active_units", active_units(torch.cat([seen.mean for seen in self.seen])).float())
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss of a held-out batch."""

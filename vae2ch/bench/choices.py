@@ -144,7 +144,11 @@ def train(settings: dict, data: SoundDataModule, name: str, minutes: float, seed
     trainer.limit_val_batches = 1.0
     (terms,) = trainer.validate(module, datamodule=data, verbose=False)
     parameters = sum(weight.numel() for weight in module.parameters()) / 1e6
-    return {"parameters (M)": parameters, "steps": steps, **{key[4:]: value for key, value in terms.items()}}
+    return {
+        "parameters (M)": parameters,
+        "steps": steps,
+        **{key.partition("/")[2]: value for key, value in terms.items()},
+    }
 
 
 def main() -> None:

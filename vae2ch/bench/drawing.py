@@ -1,9 +1,10 @@
-"""How far drawn sounds are from real ones, and how much of a Gaussian they should take.
+"""How far drawn sounds are from those that draws start from, and how much of a Gaussian they should take.
 
     python -m vae2ch.bench.drawing outputs/bench-sound --data DIR
 
-Distances are the root mean square of log magnitudes at equal level, in dB. The run's held-out sounds, when
-the data's settings are those that it was trained with.
+All are compared as the decoder makes them: what it always loses or varies would otherwise keep even a copy away from
+its original. Distances are the root mean square of log magnitudes at equal level, in dB. The run's held-out sounds,
+when the data's settings are those that it was trained with.
 """
 
 import math
@@ -11,22 +12,28 @@ import math
 import torch
 from torch import Tensor
 
-from vae2ch import commandline
+from vae2ch import commandline, inference
 from vae2ch.bench import brief
 from vae2ch.bench.brief import segments
-from vae2ch.representation import SCALE, Representation
-from vae2ch.synthesis import synthesise
+from vae2ch.representation import SCALE
 from vae2ch.training import SMOOTHING, VAEModule
 
-DRAWN = 32  # sounds drawn from the model
-MOST = 1000  # sounds that they are compared with
+DRAWN = 100  # sounds drawn from the model
+MOST = 1000  # held-out sounds at most
 
 
-def decibels(representation: Representation, waves: Tensor) -> Tensor:
-    """Log magnitudes of sounds [N, S] at equal level, in dB above the logarithm's knee  [N, F, T]"""
-    spectrograms = representation(waves)
-    levelled = representation.scaled(spectrograms, 1 / representation.level(spectrograms))
-    return levelled[:, 0] * SCALE * 20 / math.log(10)
+def pictures(module: VAEModule, latent: Tensor) -> Tensor:
+    """What the decoder makes of latents [N, D], at equal level, in dB above the logarithm's knee  [N, F, T]"""
+    with torch.inference_mode():
+        parts = [module.imagine(part, torch.ones(len(part)))[:, 0] for part in latent.split(inference.BATCH)]
+    return torch.cat(parts) * SCALE * 20 / math.log(10)
+
+
+def latents(module: VAEModule, waves: Tensor) -> Tensor:
+    """What the encoder makes of sounds [N, S]  [N, D]"""
+    with torch.inference_mode():
+        parts = [module.representation.levelled(module.representation(part)) for part in waves.split(inference.BATCH)]
+        return torch.cat([module.vae.encode(levelled).mean for levelled, _ in parts])
 
 
 def nearest(these: Tensor, others: Tensor) -> Tensor:
@@ -40,15 +47,9 @@ def among(these: Tensor) -> Tensor:
     return distances.amin(dim=1) / these[0].numel() ** 0.5
 
 
-def draws(module: VAEModule, smoothing: float = SMOOTHING) -> Tensor:
-    """Sounds that the model makes up from around those that it knows  [DRAWN, S]"""
-    return sounds_of(module, *module.draw(DRAWN, torch.Generator().manual_seed(0), smoothing))
-
-
-def sounds_of(module: VAEModule, latent: Tensor, level: Tensor) -> Tensor:
-    """Of latents [N, D] at levels [N]  [N, S]"""
-    with torch.inference_mode():
-        return synthesise(module.representation, module.imagine(latent, level))
+def draws(module: VAEModule, smoothing: float = SMOOTHING) -> tuple[Tensor, Tensor]:
+    """Latents and levels that the model makes up from around those that it knows  [DRAWN, D], [DRAWN]"""
+    return module.draw(DRAWN, torch.Generator().manual_seed(0), smoothing)
 
 
 def main() -> None:
@@ -59,14 +60,15 @@ def main() -> None:
         options = arguments.parse_intermixed_args()
         settings = brief.settings([*brief.source(options.data), *options.overrides])
         module, data = brief.finished(options.run, settings)
-    representation = module.representation
-    train, held_out = (decibels(representation, segments(data, split, MOST)[0]) for split in ("train", "test"))
-    print("| smoothing | to the nearest training sound, median | least | two draws, least |\n|---|---|---|---|")
-    away = nearest(held_out, train)
+    waves, _, _ = segments(data, "test", MOST)
+    known, held_out = pictures(module, module.known), pictures(module, latents(module, waves))
+    print("| smoothing | to the nearest that draws start from, median | least | two draws, least |\n|---|---|---|---|")
+    away = nearest(held_out, known)
     print(f"| held-out sounds | {away.median():.1f} | {away.min():.1f} | {among(held_out).min():.1f} |")
     for smoothing in options.smoothing:
-        drawn = decibels(representation, draws(module, smoothing))
-        away = nearest(drawn, train)
+        latent, _ = draws(module, smoothing)
+        drawn = pictures(module, latent)
+        away = nearest(drawn, known)
         print(f"| {smoothing:g} | {away.median():.1f} | {away.min():.1f} | {among(drawn).min():.1f} |", flush=True)
 
 

@@ -68,7 +68,7 @@ def main() -> None:
     for name in columns:
         one, other = ([row[name] for row in rows] for rows in found.values())
         ranges = " and ".join(f"{min(values):.4g} to {max(values):.4g}" for values in (one, other))
-        print(f"{name}: {ranges}: {'APART' if apart(one, other) else 'within each other'}")
+        print(f"{name}: {ranges}: {'APART' if apart(one, other) else 'overlapping'}")
 
 
 if __name__ == "__main__":

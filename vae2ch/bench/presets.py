@@ -39,7 +39,7 @@ def main() -> None:
     arguments.add_argument("--set", nargs="*", default=[], help="settings, as for train.py")
     options = arguments.parse_args()
     with commandline.refusals():
-        print(f"| files, preset ({options.steps} steps) | LSD (dB) | spread | seeds |\n|---|---|---|---|")
+        print(f"| segments, preset ({options.steps} steps) | LSD (dB) | spread | seeds |\n|---|---|---|---|")
         for size in options.sizes:
             means = {}
             for preset in options.presets:

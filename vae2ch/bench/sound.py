@@ -22,10 +22,11 @@ from torchaudio.transforms import InverseMelScale, MelScale
 from vae2ch import commandline, inference, metrics
 from vae2ch.bench import brief, instruments
 from vae2ch.bench.brief import segments
-from vae2ch.bench.drawing import DRAWN, among, decibels, draws, nearest, sounds_of
+from vae2ch.bench.drawing import DRAWN, among, draws, latents, nearest, pictures
 from vae2ch.bench.likeness import UNITS, unlike
 from vae2ch.callbacks.verdict import SEMITONE, Verdict
 from vae2ch.data import SoundDataModule
+from vae2ch.data.dataset import spread
 from vae2ch.representation import Representation
 from vae2ch.run import GLIMPSE, run
 from vae2ch.synthesis import nearer, synthesise
@@ -85,24 +86,20 @@ class Case:
 
         Each sound at its own level, like the model.
         """
-        held_out, seen = self.levelled(self.held_out)[:, 0].flatten(1), self.seen.flatten(1)
+        (levelled, level), seen = self.representation.levelled(self.held_out), self.seen.flatten(1)
+        held_out = levelled[:, 0].flatten(1)
         mean = seen.mean(dim=0)
         _, weights = torch.linalg.eigh(((seen - mean) @ (seen - mean).T).double())
         kept = min(self.module.vae.latent_dim, len(seen) - 1)
         directions = torch.linalg.qr((seen - mean).T @ weights[:, -kept:].float()).Q
         made = ((held_out - mean) @ directions @ directions.T + mean).clamp(min=0)
-        pictures = torch.stack([made.view_as(self.held_out[:, 0]), self.held_out[:, 1]], dim=1)
-        return self.representation.scaled(pictures, self.representation.level(self.held_out))[:, 0]
-
-    def levelled(self, spectrograms: Tensor) -> Tensor:
-        """Each with its loudest bin at full scale  [N, 2, F, T]"""
-        return self.representation.scaled(spectrograms, 1 / self.representation.level(spectrograms))
+        spectrograms = torch.stack([made.view_as(self.held_out[:, 0]), self.held_out[:, 1]], dim=1)
+        return self.representation.scaled(spectrograms, level)[:, 0]
 
     def neighbour(self) -> Tensor:
         """The training segment nearest to each held-out one in log magnitude, brought to its level  [M, S]"""
-        held_out, train = self.levelled(self.held_out), self.levelled(self.train)
+        (held_out, level), (train, _) = (self.representation.levelled(part) for part in (self.held_out, self.train))
         distances = torch.cdist(held_out[:, 0].flatten(1), train[:, 0].flatten(1))
-        level = self.representation.level(self.held_out)
         return self.representation.inverse(self.representation.scaled(train[distances.argmin(dim=1)], level))
 
     def mel(self) -> Tensor:
@@ -120,10 +117,10 @@ class Case:
 
     def unrefined(self) -> Tensor:
         """What the decoder gives for the latents that the encoder gives  [M, 2, F, T]"""
+        levelled, level = self.representation.levelled(self.held_out)
         with torch.inference_mode():
-            levelled = self.levelled(self.held_out)
             made = torch.cat([self.module.vae(part)[0] for part in levelled.split(inference.BATCH)])
-        return self.representation.scaled(made, self.representation.level(self.held_out))
+        return self.representation.scaled(made, level)
 
 
 def methods(case: Case) -> dict[str, Callable[[], Tensor]]:
@@ -170,26 +167,31 @@ def mean(rows: list[dict[str, float]], name: str) -> float:
 
 
 def generation(module: VAEModule, train: Tensor, held_out: Tensor) -> dict[str, dict]:
-    """How far drawn sounds are from real ones [N, S], [M, S].
+    """How far drawn sounds are from those that they were drawn from, and from real ones [N, S], [M, S].
 
-    ``distances`` are in dB of log magnitude at equal level: a draw that is a copy is near 0; two draws that are
-    alike, too. ``copies`` has every draw's distance to the nearest training sound, and ``traits`` those of
-    ``likeness`` to the held-out sounds. What real sounds' are, the first rows tell.
+    ``distances`` are of ``drawing``, in dB: of a copy 0, as of two draws that are the same. ``copies`` has every draw's
+    to the nearest that draws start from. ``traits`` has the distances of ``likeness`` to the held-out sounds, of
+    as many training sounds as draws. What real sounds have, the first rows tell.
     """
     representation = module.representation
-    unplaced = torch.randn(DRAWN, module.vae.latent_dim, generator=torch.Generator().manual_seed(0))
-    prior, drawn = sounds_of(module, unplaced, module.levels[:DRAWN]), draws(module)
-    known, others, free, near = (decibels(representation, waves) for waves in (train, held_out, prior, drawn))
-    copies = {"the prior": nearest(free, known), "the model": nearest(near, known)}
+    drawn, level = draws(module)
+    prior = torch.randn(drawn.shape, generator=torch.Generator().manual_seed(0))
+    known, others, near, free = (
+        pictures(module, found) for found in (module.known, latents(module, held_out), drawn, prior)
+    )
+    copies = {"the model": nearest(near, known), "the prior": nearest(free, known)}
     distances = {
-        "held-out to the nearest training sound, median": nearest(others, known).median(),
-        "a draw from the prior to the nearest training sound, median": copies["the prior"].median(),
-        "the one of these that is nearest to a training sound": copies["the prior"].min(),
-        "a sound drawn from the model to the nearest training sound, median": copies["the model"].median(),
-        "the one of those that is nearest to a training sound": copies["the model"].min(),
-        "the two of those that are most alike": among(near).min(),
+        "held-out sounds to the nearest that draws start from, median": nearest(others, known).median(),
+        "the least of these": nearest(others, known).min(),
+        "sounds drawn from the model to the nearest that draws start from, median": copies["the model"].median(),
+        "the least of those": copies["the model"].min(),
+        "sounds drawn from the prior to the nearest that draws start from, median": copies["the prior"].median(),
+        "the two drawn from the model that are most alike": among(near).min(),
     }
-    collections = {"training sounds": train, "drawn from the model": drawn, "drawn from the prior": prior}
+    with torch.inference_mode():
+        made, unplaced = (synthesise(representation, module.imagine(found, level)) for found in (drawn, prior))
+    some = train[spread(DRAWN, len(train))]
+    collections = {"training sounds": some, "drawn from the model": made, "drawn from the prior": unplaced}
     return {
         "distances": {name: float(value) for name, value in distances.items()},
         "copies": {name: values.tolist() for name, values in copies.items()},
@@ -203,7 +205,7 @@ def judge(module: VAEModule, data: SoundDataModule) -> dict:
     waves, lengths, labels = segments(data, "test", MEASURED)
     train, _, _ = segments(data, "train", TRAINED)
     bins, frames = representation.size
-    # PCA is cheap: it sees every training sound and a variation of each, where the model's start sees some
+    # PCA is cheap: it sees every training sound, to half a gigabyte, and a variation of each; the model's start, some
     seen = data.glimpse(max(GLIMPSE, 2 * len(train)))[:, :bins, :frames]
     case = Case(module, representation(train), seen, representation(waves))
     pitches = heard_pitches(waves, lengths, labels, representation.sample_rate)
@@ -230,7 +232,7 @@ def report(found: dict, title: str) -> str:
         cells = [f"{mean(rows, 'log_spectral_distance'):.2f}", f"{mean(rows, 'multi_resolution_stft'):.3f}"]
         cells += [f"{sum(pitched):.0f}/{len(pitched)}", f"{mean(rows, 'snr'):.1f}", f"{found['seconds'][name]:.2f}"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += ["", "| log magnitude, RMS | dB |", "|---|---|"]
+    lines += ["", "| log magnitude as the decoder makes it, RMS | dB |", "|---|---|"]
     lines += [f"| {name} | {value:.1f} |" for name, value in found["generation"]["distances"].items()]
     units = " | ".join(f"{name} ({unit})" for name, unit in UNITS.items())
     lines += ["", f"| Wasserstein distance to the held-out sounds | {units} |", f"|---|{'---|' * len(UNITS)}"]
@@ -244,7 +246,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", default="", help="a folder of sounds; the built-in notes where none is given")
     arguments.add_argument("--minutes", type=float, default=10.0)
-    arguments.add_argument("--run", type=Path, help="judge this run, which was trained on the same data and settings")
+    arguments.add_argument("--run", type=Path, help="judge this run, trained with the settings given here")
     arguments.add_argument("overrides", nargs="*", help="settings, as for train.py")
     with commandline.refusals():
         options = arguments.parse_intermixed_args()
