@@ -51,7 +51,7 @@ def keep_memory() -> None:
     """Let the C library keep what is freed, for the next step to use again.
 
     By default glibc hands every large block back to the system and gets it anew, page by page,
-    zeroed: about a third of a step on a CPU (docs/speed.md). Elsewhere than on glibc nothing happens.
+    zeroed: about a sixth of a step on a CPU (docs/speed.md). Elsewhere than on glibc nothing happens.
     """
     if sys.platform != "linux":
         return

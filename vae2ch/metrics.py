@@ -35,7 +35,7 @@ def log_spectral_distance(original: Tensor, estimate: Tensor, floor: float = 80.
 def active_units(means: Tensor) -> Tensor:
     """How many latents vary with the input: variance of the mean over the data [N, D] above 0.01.
 
-    Burda et al. (2016), "Importance weighted autoencoders", section 4.
+    Burda et al. (2016), "Importance weighted autoencoders", section 5.2.
     """
     return (means.var(dim=0, correction=0) > ACTIVE).sum()
 

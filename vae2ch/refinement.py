@@ -62,7 +62,7 @@ def refine(vae: VAE, target: Tensor, posterior: Posterior, weights: Weights, ste
         target: at the model's level, not padded
         posterior: the encoder's, where it starts
         weights: of the loss
-        steps: how many; each costs about three passes through the decoder
+        steps: how many looks, with a move between two; each costs about three passes through the decoder
     """
     device = target.device.type
     fast = hardware.has_bf16(device)
@@ -73,14 +73,16 @@ def refine(vae: VAE, target: Tensor, posterior: Posterior, weights: Weights, ste
         lowest = torch.full_like(best[:, :1], torch.inf)
         rate = torch.full_like(lowest, RATE)
         slope, velocity, point = torch.zeros_like(best), torch.zeros_like(best), best
-        for _ in range(steps):
+        for step in range(1, steps + 1):
             point = point.detach().requires_grad_()
             with torch.autocast(device, torch.bfloat16, enabled=fast):
                 decoded = vae.decode(point)
             costs = cost(decoded, point)[:, None]
-            (gradient,) = torch.autograd.grad(costs.sum(), point)
             better = costs.detach() < lowest
             best, lowest = torch.where(better, point.detach(), best), torch.where(better, costs.detach(), lowest)
+            if step == steps:
+                break
+            (gradient,) = torch.autograd.grad(costs.sum(), point)
             slope, rate = torch.where(better, gradient, slope), torch.where(better, rate, rate / 2)
             velocity = torch.where(better, MOMENTUM * velocity, 0) - rate * scale * slope
             point = best + velocity
