@@ -126,7 +126,7 @@ def test_samples_are_as_loud_as_the_sounds(trained, folder):
     waves = [torch.from_numpy(sound.wave) for sound in audio.scan(folder, RATE).sounds]
     levels = torch.cat([module.representation.level(module.representation(wave[None])) for wave in waves])
     assert module.levels.unique().numel() > 3  # of several sounds, not the one that draws begin with
-    assert levels.min() / 1.5 < module.levels.min()
+    assert levels.min() / 3 < module.levels.min()  # a later part of a note is softer
     assert module.levels.max() < levels.max() * 1.5
     made = module.representation.level(module.representation(inference.sample(module, 20, seed=0)))
     assert levels.min() / 3 < made.min()

@@ -23,32 +23,36 @@ from vae2ch.data import SoundDataModule
 from vae2ch.representation import Representation
 from vae2ch.synthesis import iterate, locked_phase, synthesise
 
+Way = Callable[[Tensor, Tensor], Tensor]
 
-def ways(
-    representation: Representation, made: Tensor, original: Tensor, starts: int
-) -> dict[str, Callable[[], Tensor]]:
-    """From what a decoder made [M, 2, F, T] to sound [M, S]; only the first sees the original's spectrogram."""
-    amplitude, frequency = representation.amplitude(made[:, 0]), made[:, 1]
 
-    def summed(iterations: int) -> Tensor:
-        return iterate(representation, amplitude, representation.integrate(frequency), iterations)
+def ways(representation: Representation, starts: int) -> dict[str, Way]:
+    """From what a decoder made [M, 2, F, T] to sound [M, S]; only the first looks at the original's spectrogram."""
 
-    def locked(iterations: int, **options: float) -> Tensor:
-        phase = locked_phase(representation, amplitude, frequency)
+    def true(made: Tensor, original: Tensor) -> Tensor:
+        return representation.inverse(torch.stack([made[:, 0], original[:, 1]], dim=1))
+
+    def summed(made: Tensor, _: Tensor, iterations: int) -> Tensor:
+        phase = representation.integrate(made[:, 1])
+        return iterate(representation, representation.amplitude(made[:, 0]), phase, iterations)
+
+    def locked(made: Tensor, _: Tensor, iterations: int, **options: float) -> Tensor:
+        amplitude = representation.amplitude(made[:, 0])
+        phase = locked_phase(representation, amplitude, made[:, 1])
         return iterate(representation, amplitude, phase, iterations, **options)
 
+    def random(made: Tensor, _: Tensor, start: int) -> Tensor:
+        return griffin_lim(representation, made[:, 0], start)
+
     return {
-        "the true phase": lambda: representation.inverse(torch.stack([made[:, 0], original[:, 1]], dim=1)),
-        "summed": lambda: summed(0),
-        "summed, 4 iterations": lambda: summed(4),
-        "locked": lambda: locked(0),
-        "locked, 4 iterations that do not overshoot": lambda: locked(4, overshoot=0.0),
-        "**what ships**: exact or locked, 4 iterations": lambda: synthesise(representation, made),
-        "locked, 16 iterations": lambda: locked(16),
-    } | {
-        f"random {start}, {ITERATIONS} fast iterations": partial(griffin_lim, representation, made[:, 0], start)
-        for start in range(starts)
-    }
+        "the true phase": true,
+        "summed": partial(summed, iterations=0),
+        "summed, 4 iterations": partial(summed, iterations=4),
+        "locked": partial(locked, iterations=0),
+        "locked, 4 iterations that do not overshoot": partial(locked, iterations=4, overshoot=0.0),
+        "**what ships**: exact or locked, 4 iterations": lambda made, _: synthesise(representation, made),
+        "locked, 16 iterations": partial(locked, iterations=16),
+    } | {f"random {start}, {ITERATIONS} fast iterations": partial(random, start=start) for start in range(starts)}
 
 
 def sounds(data: SoundDataModule) -> tuple[Tensor, list[int], list[str]]:
@@ -77,15 +81,15 @@ def main() -> None:
     representation = module.representation
     waves, lengths, labels = sounds(data)
     pitches = heard_pitches(waves, lengths, labels, representation.sample_rate)
-    original = representation(waves)
+    originals = representation(waves).split(inference.BATCH)  # as many at once as ``inference`` takes
     with torch.inference_mode():
-        made = torch.cat([module.reconstruct(part) for part in original.split(inference.BATCH)])
+        made = [module.reconstruct(part) for part in originals]
     print("| phase | LSD (dB) | MR-STFT | pitch right | s |\n|---|---|---|---|---|")
-    for name, make in ways(representation, made, original, options.starts).items():
+    for name, way in ways(representation, options.starts).items():
         seconds = math.inf
         for _ in range(2):  # the first time is slower
             begin = time.perf_counter()
-            estimates = make()
+            estimates = torch.cat([way(*pair) for pair in zip(made, originals, strict=True)])
             seconds = min(seconds, time.perf_counter() - begin)
         cells = row(waves, estimates, lengths, pitches, representation.sample_rate)
         print(f"| {name} | {cells} | {seconds:.2f} |", flush=True)
