@@ -183,9 +183,12 @@ def test_an_interrupted_run_keeps_what_it_has_learnt(folder, tmp_path):
     endless = [setting for setting in QUICK if not setting.startswith("trainer")]
     command = [sys.executable, str(TRAIN), "data=folder", f"data.root={folder}", "name=stopped", *endless]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as running:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+
+    def heed_interrupts():  # a shell that runs the tests in the background has its children ignore them
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, preexec_fn=heed_interrupts, **streams) as running:
         for line in running.stdout:
             if "first step" in line:
                 running.send_signal(signal.SIGINT)
