@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae2ch import audio
+from vae2ch import audio, hardware
 from vae2ch.audio import Sound
 from vae2ch.data import SoundDataModule, collection
 from vae2ch.data.dataset import Draw, EpochSampler, SoundDataset, Variations, cut, spread
@@ -267,3 +267,18 @@ def test_long_lists_are_shortened(tmp_path):
     found = collection.Collection(tmp_path, {name: [] for name in collection.SPLITS}, refused)
     text = collection.table(found, 16000, 1000, dict.fromkeys(collection.SPLITS, 0))
     assert "and 80 more" in text
+
+
+def test_readers_ahead_of_a_gpu_give_what_none_give(folder, monkeypatch):
+    monkeypatch.setattr(hardware, "readers", lambda device: {"cpu": 2}[device])
+    pair = [datamodule(folder, workers=workers) for workers in (None, 0)]
+    for data in pair:
+        data.setup()
+    ahead, none = (data.train_dataloader() for data in pair)
+    assert (ahead.num_workers, none.num_workers) == (2, 0)
+    assert torch.equal(*(torch.cat([item.wave for item in loader]) for loader in (ahead, none)))
+
+
+def test_a_cpu_network_is_left_its_cores():
+    assert hardware.readers("cpu") == 0
+    assert 0 <= hardware.readers("cuda") <= 4

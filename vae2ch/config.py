@@ -31,7 +31,7 @@ class Data:
     train_segments: int | None = limited(low=1)  # train on the first so many alone; null: on all
     batch_size: int = limited(low=2)
     epoch_segments: int = limited(low=1)  # an epoch passes over a small set until it has so many
-    workers: int = limited(low=0, high=64)
+    workers: int | None = limited(low=0, high=64)  # processes that read ahead; null: as many as suit the device
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """What the machine can do, and the settings that follow from it."""
 
 import ctypes
+import os
 import sys
 
 import torch
@@ -45,6 +46,14 @@ def device(wanted: str) -> str:
             f"--device {wanted}: there is none here; allowed: {', '.join(k for k, v in present.items() if v)}"
         )
     return wanted
+
+
+def readers(device: str) -> int:
+    """How many processes shall read sounds ahead of a network on torch's device.
+
+    Beside a CPU's none, as it needs the cores itself; a GPU is through with a batch before one process has the next.
+    """
+    return 0 if device == "cpu" else min(4, (os.cpu_count() or 1) - 1)
 
 
 def keep_memory() -> None:

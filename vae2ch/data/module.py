@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from vae2ch import hardware
 from vae2ch.data import collection
 from vae2ch.data.collection import Collection
 from vae2ch.data.dataset import EpochSampler, Item, SoundDataset, Variations, spread
@@ -101,7 +102,9 @@ class SoundDataModule(lightning.LightningDataModule):
         varied = Variations(dataset, **self.augment, seed=self.seed, sample_rate=self.representation.sample_rate)
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = EpochSampler(len(dataset), least=self.data["epoch_segments"], seed=self.seed, rank=rank, ranks=ranks)
-        return self.loader(varied, sampler=sampler, drop_last=len(sampler) > self.data["batch_size"])
+        device = self.trainer.strategy.root_device.type if self.trainer else "cpu"
+        whole = len(sampler) > self.data["batch_size"]  # batches only, where there is more than one
+        return self.loader(varied, hardware.readers(device), sampler=sampler, drop_last=whole)
 
     def val_dataloader(self) -> DataLoader:
         """The validation split as it is."""
@@ -127,9 +130,9 @@ class SoundDataModule(lightning.LightningDataModule):
                 break
         return torch.cat(found)
 
-    def loader(self, dataset: Dataset[Item], **options: object) -> DataLoader:
-        """A DataLoader with the configured batch size and workers."""
-        workers = self.data["workers"]
+    def loader(self, dataset: Dataset[Item], readers: int = 0, **options: object) -> DataLoader:
+        """A DataLoader with the configured batch size and workers, or so many readers where none are configured."""
+        workers = readers if self.data["workers"] is None else self.data["workers"]
         return DataLoader(
             dataset, self.data["batch_size"], num_workers=workers, persistent_workers=workers > 0, **options
         )
