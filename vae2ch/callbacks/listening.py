@@ -1,5 +1,6 @@
 """The same held-out sounds at every validation: heard, seen, and at the end as files."""
 
+import time
 from pathlib import Path
 
 import lightning
@@ -15,6 +16,7 @@ from vae2ch.report import write_report
 from vae2ch.training import VAEModule
 
 SEEN = ("original", "reconstruction")  # of what is heard, also as a picture
+SHARE = 0.1  # of a training's time, at most: epochs can be shorter than it takes to make them heard
 PROJECTED = 2000  # segments of a split that the projector shows: more make it slow
 
 
@@ -37,6 +39,8 @@ class Listening(lightning.Callback):
 
     def __init__(self, folder: Path, sounds: int, seed: int) -> None:
         self.folder, self.sounds, self.seed = folder, sounds, seed
+        self.begun, self.spent = 0.0, 0.0  # when training began, and the seconds since then that went into this
+        self.heard = -1  # the last step that was
 
     def chosen(self, trainer: lightning.Trainer, split: str) -> dict[str, Item]:
         """The held-out segments that are followed, by label."""
@@ -60,12 +64,16 @@ class Listening(lightning.Callback):
             module.eval()
             self.log_sounds(trainer, module)
             module.train()
+        self.begun, self.spent = time.monotonic(), 0.0
 
     def on_validation_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
-        """Log the sounds, and the KL of each latent."""
+        """Log the sounds, where there is time for it, and the KL of each latent."""
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        self.log_sounds(trainer, module)
+        begin = time.monotonic()
+        if self.spent <= SHARE * (begin - self.begun):
+            self.log_sounds(trainer, module)
+            self.spent += time.monotonic() - begin
         if board := writer(trainer):
             board.add_histogram("val/kl_per_latent", module.kl_per_latent, trainer.global_step)
 
@@ -75,6 +83,7 @@ class Listening(lightning.Callback):
         if board is None:
             return
         rate, step = module.representation.sample_rate, trainer.global_step
+        self.heard = step
         for label, item in self.chosen(trainer, "validation").items():
             versions = self.versions(module, item)
             for name, wave in versions.items():
@@ -93,12 +102,14 @@ class Listening(lightning.Callback):
         return representation(padded[None].to(module.device))[0]
 
     def on_train_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
-        """Hand the latents of the sounds to TensorBoard's projector, with their file names."""
+        """Log the last sounds, and hand the latents of all to TensorBoard's projector, with their file names."""
         board = writer(trainer)
         if board is None or not trainer.is_global_zero:
             return
         data = trainer.datamodule
         module.eval()  # after a fit Lightning leaves it as it trained
+        if self.heard != trainer.global_step:
+            self.log_sounds(trainer, module)
         means, rows = [], []
         for split in ("train", "validation"):
             dataset = data.datasets[split]
