@@ -166,6 +166,13 @@ def mean(rows: list[dict[str, float]], name: str) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
+def sounds(module: VAEModule, latent: Tensor, level: Tensor) -> Tensor:
+    """What latents [N, D] at levels [N] sound like  [N, S]"""
+    parts = zip(latent.split(inference.BATCH), level.split(inference.BATCH), strict=True)
+    with torch.inference_mode():
+        return torch.cat([synthesise(module.representation, module.imagine(*part)) for part in parts])
+
+
 def generation(module: VAEModule, train: Tensor, held_out: Tensor) -> dict[str, dict]:
     """How far drawn sounds are from those that they were drawn from, and from real ones [N, S], [M, S].
 
@@ -188,8 +195,7 @@ def generation(module: VAEModule, train: Tensor, held_out: Tensor) -> dict[str, 
         "sounds drawn from the prior to the nearest that draws start from, median": copies["the prior"].median(),
         "the two drawn from the model that are most alike": among(near).min(),
     }
-    with torch.inference_mode():
-        made, unplaced = (synthesise(representation, module.imagine(found, level)) for found in (drawn, prior))
+    made, unplaced = (sounds(module, found, level) for found in (drawn, prior))
     some = train[spread(DRAWN, len(train))]
     collections = {"training sounds": some, "drawn from the model": made, "drawn from the prior": unplaced}
     return {
