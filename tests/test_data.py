@@ -269,16 +269,24 @@ def test_long_lists_are_shortened(tmp_path):
     assert "and 80 more" in text
 
 
-def test_readers_ahead_of_a_gpu_give_what_none_give(folder, monkeypatch):
-    monkeypatch.setattr(hardware, "readers", lambda device: {"cpu": 2}[device])
+@pytest.mark.filterwarnings("ignore:This DataLoader will create", "ignore:.*multi-threaded.*fork")
+def test_workers_ahead_of_a_gpu_read_what_none_read(folder, monkeypatch):
+    monkeypatch.setattr(hardware, "workers", lambda device, ranks: {("cpu", 1): 2}[device, ranks])
     pair = [datamodule(folder, workers=workers) for workers in (None, 0)]
     for data in pair:
         data.setup()
     ahead, none = (data.train_dataloader() for data in pair)
     assert (ahead.num_workers, none.num_workers) == (2, 0)
-    assert torch.equal(*(torch.cat([item.wave for item in loader]) for loader in (ahead, none)))
+    for epoch in range(2):
+        ahead.sampler.set_epoch(epoch)
+        none.sampler.set_epoch(epoch)
+        assert torch.equal(*(torch.cat([item.wave for item in loader]) for loader in (ahead, none)))
 
 
-def test_a_cpu_network_is_left_its_cores():
-    assert hardware.readers("cpu") == 0
-    assert 0 <= hardware.readers("cuda") <= 4
+@pytest.mark.parametrize(
+    ("device", "cores", "ranks", "workers"),
+    [("cpu", 16, 1, 0), ("mps", 8, 1, 0), ("cuda", 16, 1, 4), ("cuda", 2, 1, 1), ("cuda", 1, 1, 0), ("cuda", 16, 8, 1)],
+)
+def test_workers_suit_the_device_and_the_cores(monkeypatch, device, cores, ranks, workers):
+    monkeypatch.setattr(hardware.os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    assert hardware.workers(device, ranks) == workers

@@ -48,12 +48,16 @@ def device(wanted: str) -> str:
     return wanted
 
 
-def readers(device: str) -> int:
-    """How many processes shall read sounds ahead of a network on torch's device.
+def workers(device: str, ranks: int) -> int:
+    """How many processes shall read sounds ahead of each of so many networks on torch's device.
 
-    Beside a CPU's none, as it needs the cores itself; a GPU is through with a batch before one process has the next.
+    Beside a CPU's none, as it needs the cores itself. A GPU is through with a batch in the time that one process
+    takes for the next.
     """
-    return 0 if device == "cpu" else min(4, (os.cpu_count() or 1) - 1)
+    if device != "cuda":
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0, min(4, cores // ranks - 1))
 
 
 def keep_memory() -> None:

@@ -18,7 +18,7 @@ from vae2ch.bench.brief import segments
 from vae2ch.representation import SCALE
 from vae2ch.training import SMOOTHING, VAEModule
 
-DRAWN = 400  # sounds drawn from the model; of a quarter of them, chance moves the distances by half
+DRAWN = 400  # sounds drawn from the model; two hundreds of one model's were as unlike as these and real ones
 MOST = 1000  # held-out sounds at most
 
 

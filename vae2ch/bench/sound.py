@@ -178,7 +178,7 @@ def generation(module: VAEModule, train: Tensor, held_out: Tensor) -> dict[str, 
 
     ``distances`` are of ``drawing``, in dB: of a copy 0, as of two draws that are the same. ``copies`` has every draw's
     to the nearest that draws start from. ``traits`` has the distances of ``likeness`` to the held-out sounds, of
-    as many training sounds as draws. What real sounds have, the first rows tell.
+    as many training sounds as draws, or all. What real sounds have, the first rows tell.
     """
     representation = module.representation
     drawn, level = draws(module)

@@ -1,4 +1,4 @@
-"""The same held-out sounds at every validation: heard, seen, and at the end as files."""
+"""The same held-out sounds before, during and after training: heard, seen, and at the end as files."""
 
 import time
 from pathlib import Path
@@ -16,7 +16,7 @@ from vae2ch.report import write_report
 from vae2ch.training import VAEModule
 
 SEEN = ("original", "reconstruction")  # of what is heard, also as a picture
-SHARE = 0.1  # of a training's time, at most: epochs can be shorter than it takes to make them heard
+SHARE = 0.1  # of a training's time, about: epochs can be shorter than it takes to make them heard
 PROJECTED = 2000  # segments of a split that the projector shows: more make it slow
 
 
@@ -40,7 +40,7 @@ class Listening(lightning.Callback):
     def __init__(self, folder: Path, sounds: int, seed: int) -> None:
         self.folder, self.sounds, self.seed = folder, sounds, seed
         self.begun, self.spent = 0.0, 0.0  # when training began, and the seconds since then that went into this
-        self.heard = -1  # the last step that was
+        self.heard = -1  # the step at which sounds were last logged
 
     def chosen(self, trainer: lightning.Trainer, split: str) -> dict[str, Item]:
         """The held-out segments that are followed, by label."""

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import signal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +50,11 @@ def home(path: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise Refusal(f"{path}: there is no such user; give a path without ~") from None
+
+
+def ignore_interrupts(worker: int) -> None:
+    """Leave Ctrl-C, which a terminal sends to all processes, to the one that saves the checkpoint."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class SoundDataModule(lightning.LightningDataModule):
@@ -103,8 +109,9 @@ class SoundDataModule(lightning.LightningDataModule):
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = EpochSampler(len(dataset), least=self.data["epoch_segments"], seed=self.seed, rank=rank, ranks=ranks)
         device = self.trainer.strategy.root_device.type if self.trainer else "cpu"
-        whole = len(sampler) > self.data["batch_size"]  # batches only, where there is more than one
-        return self.loader(varied, hardware.readers(device), sampler=sampler, drop_last=whole)
+        # a part of a batch is left out, unless it is all that there is
+        drop_last = len(sampler) > self.data["batch_size"]
+        return self.loader(varied, hardware.workers(device, ranks), sampler=sampler, drop_last=drop_last)
 
     def val_dataloader(self) -> DataLoader:
         """The validation split as it is."""
@@ -130,12 +137,11 @@ class SoundDataModule(lightning.LightningDataModule):
                 break
         return torch.cat(found)
 
-    def loader(self, dataset: Dataset[Item], readers: int = 0, **options: object) -> DataLoader:
-        """A DataLoader with the configured batch size and workers, or so many readers where none are configured."""
-        workers = readers if self.data["workers"] is None else self.data["workers"]
-        return DataLoader(
-            dataset, self.data["batch_size"], num_workers=workers, persistent_workers=workers > 0, **options
-        )
+    def loader(self, dataset: Dataset[Item], workers: int = 0, **options: object) -> DataLoader:
+        """A DataLoader with the configured batch size and workers, or so many where none are configured."""
+        workers = workers if self.data["workers"] is None else self.data["workers"]
+        more = {"num_workers": workers, "persistent_workers": workers > 0, "worker_init_fn": ignore_interrupts}
+        return DataLoader(dataset, self.data["batch_size"], **more, **options)
 
     def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Batch:
         """Analyse on whatever device the batch is on, divide the level out, pad both axes to multiples of 32."""
