@@ -10,7 +10,7 @@ from vae2ch.bench import choices
 from vae2ch.data import Batch
 from vae2ch.model import Posterior, pad_to_stride
 from vae2ch.refusal import Refusal
-from vae2ch.training import Seen, VAEModule
+from vae2ch.training import KNOWN, Seen, VAEModule
 
 REPRESENTATION = {"sample_rate": 16000, "n_fft": 126, "hop": 32, "frames": 30, "gain": 1e4}
 TRAINING = {
@@ -87,6 +87,14 @@ def test_draws_come_from_where_the_training_sounds_lie():
     assert (found[:, 3].abs() > 4).float().mean() > 0.95
     assert sorted(set(level.tolist())) == pytest.approx([0.01, 0.5])
     assert ((level > 0.1) == (found[:, 3] > 0)).float().mean() > 0.95
+
+
+def test_every_sound_is_drawn_from_before_any_twice():
+    made = module()
+    made.levels.copy_(torch.arange(KNOWN))  # tells them apart
+    levels = [made.draw(count, torch.Generator().manual_seed(0), smoothing=0.0)[1] for count in (20, KNOWN, KNOWN + 20)]
+    assert [len(level.unique()) for level in levels] == [20, KNOWN, KNOWN]
+    assert [len(level) for level in levels] == [20, KNOWN, KNOWN + 20]
 
 
 def test_draws_are_as_loud_as_asked():

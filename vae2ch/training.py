@@ -110,7 +110,9 @@ class VAEModule(lightning.LightningModule):
             generator: on the CPU, so that a seed means the same everywhere
             smoothing: 0 draws the sounds themselves, 1 from a Gaussian around all of them
         """
-        chosen = torch.randint(len(self.known), (count,), generator=generator).to(self.known.device)
+        rounds = math.ceil(count / KNOWN)  # every sound once before any twice
+        chosen = torch.cat([torch.randperm(KNOWN, generator=generator) for _ in range(rounds)])[:count]
+        chosen = chosen.to(self.known.device)
         return self.near(self.known[chosen], generator, smoothing), self.levels[chosen]
 
     def near(self, latent: Tensor, generator: torch.Generator, smoothing: float = SMOOTHING) -> Tensor:
