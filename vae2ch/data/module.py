@@ -3,6 +3,7 @@
 import itertools
 import math
 import signal
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,9 +53,13 @@ def home(path: str) -> Path:
         raise Refusal(f"{path}: there is no such user; give a path without ~") from None
 
 
-def ignore_interrupts(worker: int) -> None:
-    """Leave Ctrl-C, which a terminal sends to all processes, to the one that saves the checkpoint."""
+def leave_interrupts(worker: int) -> None:
+    """Leave Ctrl-C, which a terminal sends to all processes, to the one that saves the checkpoint; don't mind its end.
+
+    That may come while a batch is handed over. What goes wrong in reading goes there too, and is raised there.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = lambda *error: None
 
 
 class SoundDataModule(lightning.LightningDataModule):
@@ -140,7 +145,7 @@ class SoundDataModule(lightning.LightningDataModule):
     def loader(self, dataset: Dataset[Item], workers: int = 0, **options: object) -> DataLoader:
         """A DataLoader with the configured batch size and workers, or so many where none are configured."""
         workers = workers if self.data["workers"] is None else self.data["workers"]
-        more = {"num_workers": workers, "persistent_workers": workers > 0, "worker_init_fn": ignore_interrupts}
+        more = {"num_workers": workers, "persistent_workers": workers > 0, "worker_init_fn": leave_interrupts}
         return DataLoader(dataset, self.data["batch_size"], **more, **options)
 
     def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Batch:
