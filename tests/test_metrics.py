@@ -35,13 +35,27 @@ def test_multi_resolution_stft_tells_silence_from_the_sound():
 def test_pitch_of_harmonic_tones(midi):
     hertz = 440 * 2 ** ((midi - 69) / 12)
     tone = sum(torch.sin(2 * math.pi * hertz * n * TIME) / n for n in range(1, 6)) / 3
-    assert abs(metrics.pitch(tone, 16000) - midi) < 0.2
+    assert abs(metrics.pitch(tone, 16000).note - midi) < 0.2
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
 @pytest.mark.parametrize("samples", [1, 1000, 16000])
 def test_no_pitch_in_silence_however_short(rate, samples):
-    assert math.isnan(metrics.pitch(torch.zeros(samples), rate))
+    silence = metrics.pitch(torch.zeros(samples), rate)
+    assert math.isnan(silence.note)
+    assert not silence.heard.any()
+
+
+def test_raw_pitch_accuracy_is_the_share_of_the_frames_that_are_in_pitch():
+    low, high = (sum(torch.sin(2 * math.pi * hertz * n * TIME) / n for n in range(1, 6)) / 3 for hertz in (220, 330))
+    changed = torch.where(TIME < 1.5, low, high)
+    whole, partly = metrics.pitch(low, 16000), metrics.pitch(changed, 16000)
+    assert metrics.raw_pitch_accuracy(whole, whole) == 1
+    assert metrics.raw_pitch_accuracy(whole, partly) == pytest.approx(0.75, abs=0.04)
+    assert abs(partly.note - whole.note) < metrics.SEMITONE  # most of it is
+    # only where the original has a pitch: its silent end does not count
+    quiet = metrics.pitch(torch.where(TIME < 1, low, 0), 16000)
+    assert metrics.raw_pitch_accuracy(quiet, partly) == pytest.approx(1, abs=0.04)
 
 
 def test_active_units_counts_latents_that_vary():

@@ -20,7 +20,7 @@ def test_the_set_is_large_and_varied():
 @pytest.mark.parametrize("midi", [45, 63, 81])
 def test_notes_have_the_pitch_that_their_name_says(instrument, midi):
     wave = audio.resample(notes.render(instrument, midi, "mf", seed=3), notes.SAMPLE_RATE, 16000)
-    assert abs(pitch(torch.from_numpy(wave), 16000) - midi) < 0.5
+    assert abs(pitch(torch.from_numpy(wave), 16000).note - midi) < 0.5
 
 
 def test_rendering_is_seeded_and_loudness_is_loudness():

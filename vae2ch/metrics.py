@@ -1,11 +1,27 @@
 """What a run is judged by: pure functions on sound and latents, in the units of the literature."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 ACTIVE = 0.01  # variance of a latent's mean over the data above which it carries something
+SEMITONE = 0.5  # 50 cents: the nearest key of a piano is the right one
+
+
+class Pitch(NamedTuple):
+    """The pitch of a sound, in semitones (MIDI numbers).
+
+    Attributes:
+        track: frame by frame, one every 10 ms  [N]
+        heard: the frames in which there is one  [N]
+        note: of the whole, the median of these; NaN where there are none
+    """
+
+    track: Tensor
+    heard: Tensor
+    note: float
 
 
 def snr(original: Tensor, estimate: Tensor) -> Tensor:
@@ -53,15 +69,21 @@ def multi_resolution_stft(original: Tensor, estimate: Tensor) -> Tensor:
     return MultiResolutionSTFTLoss()(*pair)
 
 
-def pitch(wave: Tensor, sample_rate: int) -> float:
-    """Pitch of a sound [S] in semitones (MIDI numbers), NaN where none is heard.
-
-    The median over the frames of which PESTO (Riou et al. 2023) is more than half sure.
-    """
+def pitch(wave: Tensor, sample_rate: int) -> Pitch:
+    """Pitch of a sound [S], in the frames of which PESTO (Riou et al. 2023) is more than half sure."""
     import pesto
 
     # its longest filters need some length: a shorter sound is followed by silence, which has no pitch
     wave = torch.nn.functional.pad(wave.float().cpu(), (0, max(0, sample_rate - wave.shape[-1])))
     _, semitones, confidence, _ = pesto.predict(wave[None], sample_rate, convert_to_freq=False)
-    sure = semitones.flatten()[confidence.flatten() > 0.5]
-    return float(sure.median()) if sure.numel() else math.nan
+    track, heard = semitones.flatten(), confidence.flatten() > 0.5
+    return Pitch(track, heard, float(track[heard].median()) if heard.any() else math.nan)
+
+
+def raw_pitch_accuracy(original: Pitch, estimate: Pitch) -> float:
+    """Share of the frames in which a pitch is heard in the original where the estimate's is within 50 cents.
+
+    Of two sounds of one length. Poliner et al. (2007), "Melody transcription from music audio", section IV.
+    """
+    right = (estimate.track - original.track).abs() < SEMITONE
+    return float(right[original.heard].float().mean())

@@ -117,7 +117,10 @@ def farewell(folder: Path, scores: dict[str, float]) -> str:
     here = Path(sys.prefix).is_relative_to(Path.cwd())
     tools = f"{os.path.relpath(sys.prefix)}/bin/" if here else ""
     pitched = int(scores.get("test/pitched", 0))
-    notes = {"pitch_right": f"   of the {pitched} with a pitch"}
+    notes = {
+        "pitch_right": f"   of the {pitched} with a pitch",
+        "raw_pitch_accuracy": "   of their frames with a pitch",
+    }
     names = [name for name in scores if name != "test/pitched"]
     listed = "\n".join(
         f"  {name.removeprefix('test/'):24s}{scores[name]:8.3f}{notes.get(name.removeprefix('test/'), '')}"

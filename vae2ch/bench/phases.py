@@ -18,8 +18,9 @@ from torch import Tensor
 from vae2ch import commandline, inference
 from vae2ch.bench import brief
 from vae2ch.bench.brief import segments
-from vae2ch.bench.sound import ITERATIONS, MEASURED, griffin_lim, heard_pitches, mean, score
+from vae2ch.bench.sound import ITERATIONS, MEASURED, griffin_lim, heard_pitches, in_pitch, mean, score
 from vae2ch.data import SoundDataModule
+from vae2ch.metrics import Pitch
 from vae2ch.representation import Representation
 from vae2ch.synthesis import iterate, locked_phase, synthesise
 
@@ -62,12 +63,11 @@ def sounds(data: SoundDataModule) -> tuple[Tensor, list[int], list[str]]:
     return torch.cat(waves), [*chain(*lengths)], [*chain(*labels)]
 
 
-def row(waves: Tensor, estimates: Tensor, lengths: list[int], pitches: list[float], rate: int) -> str:
+def row(waves: Tensor, estimates: Tensor, lengths: list[int], pitches: list[Pitch], rate: int) -> str:
     """Cells of the table."""
     rows = score(waves, estimates, lengths, pitches, rate)
-    pitched = [found["pitch_right"] for found in rows if "pitch_right" in found]
     distances = mean(rows, "log_spectral_distance"), mean(rows, "multi_resolution_stft")
-    return f"{distances[0]:.2f} | {distances[1]:.3f} | {sum(pitched):.0f}/{len(pitched)}"
+    return f"{distances[0]:.2f} | {distances[1]:.3f} | {in_pitch(rows)}"
 
 
 def main() -> None:
@@ -84,7 +84,7 @@ def main() -> None:
     originals = representation(waves).split(inference.BATCH)  # as many at once as ``inference`` takes
     with torch.inference_mode():
         made = [module.reconstruct(part) for part in originals]
-    print("| phase | LSD (dB) | MR-STFT | pitch right | s |\n|---|---|---|---|---|")
+    print("| phase | LSD (dB) | MR-STFT | pitch right | frames right (%) | s |\n|---|---|---|---|---|---|")
     for name, way in ways(representation, options.starts).items():
         seconds = math.inf
         for _ in range(2):  # the first time is slower

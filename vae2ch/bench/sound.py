@@ -24,9 +24,10 @@ from vae2ch.bench import brief, instruments
 from vae2ch.bench.brief import segments
 from vae2ch.bench.drawing import DRAWN, among, draws, latents, nearest, pictures
 from vae2ch.bench.likeness import UNITS, unlike
-from vae2ch.callbacks.verdict import SEMITONE, Verdict
+from vae2ch.callbacks.verdict import Verdict
 from vae2ch.data import SoundDataModule
 from vae2ch.data.dataset import spread
+from vae2ch.metrics import Pitch
 from vae2ch.representation import Representation
 from vae2ch.run import GLIMPSE, run
 from vae2ch.synthesis import nearer, synthesise
@@ -140,20 +141,20 @@ def methods(case: Case) -> dict[str, Callable[[], Tensor]]:
     }
 
 
-def heard_pitches(waves: Tensor, lengths: list[int], labels: list[str], rate: int) -> list[float]:
-    """Of the originals [M, S], in semitones; NaN where none is heard, or another than a name tells."""
+def heard_pitches(waves: Tensor, lengths: list[int], labels: list[str], rate: int) -> list[Pitch]:
+    """Of the originals [M, S]; with the note that a name tells, or with none where another is heard."""
 
-    def known(heard: float, note: int | None) -> float:
+    def known(heard: Pitch, note: int | None) -> Pitch:
         if note is None:
             return heard
-        return note if abs(heard - note) < SEMITONE else math.nan
+        return heard._replace(note=note if abs(heard.note - note) < metrics.SEMITONE else math.nan)
 
     pitches = [metrics.pitch(wave[:length], rate) for wave, length in zip(waves, lengths, strict=True)]
     return [known(heard, instruments.pitch_of(label)) for heard, label in zip(pitches, labels, strict=True)]
 
 
 def score(
-    waves: Tensor, estimates: Tensor, lengths: list[int], pitches: list[float], rate: int
+    waves: Tensor, estimates: Tensor, lengths: list[int], pitches: list[Pitch], rate: int
 ) -> list[dict[str, float]]:
     """The measures of every sound [M, S], whose pitches are known"""
     sounds = zip(waves, estimates, lengths, pitches, strict=True)
@@ -225,18 +226,23 @@ def judge(module: VAEModule, data: SoundDataModule) -> dict:
     return {"files": labels, "scores": scores, "seconds": seconds, "generation": generation(module, train, waves)}
 
 
+def in_pitch(rows: list[dict[str, float]]) -> str:
+    """Two cells of a table: how many sounds have the right note, and in how many of their frames they are in pitch."""
+    right = [row["pitch_right"] for row in rows if "pitch_right" in row]
+    return f"{sum(right):.0f}/{len(right)} | {100 * mean(rows, 'raw_pitch_accuracy'):.1f}"
+
+
 def report(found: dict, title: str) -> str:
     """The tables, in Markdown."""
     lines = [
         f"### {title}",
         "",
-        "| how the held-out sounds are made | LSD (dB) | MR-STFT | pitch right | SNR (dB) | s |",
-        "|---|---|---|---|---|---|",
+        "| how the held-out sounds are made | LSD (dB) | MR-STFT | pitch right | frames right (%) | SNR (dB) | s |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, rows in found["scores"].items():
-        pitched = [row["pitch_right"] for row in rows if "pitch_right" in row]
         cells = [f"{mean(rows, 'log_spectral_distance'):.2f}", f"{mean(rows, 'multi_resolution_stft'):.3f}"]
-        cells += [f"{sum(pitched):.0f}/{len(pitched)}", f"{mean(rows, 'snr'):.1f}", f"{found['seconds'][name]:.2f}"]
+        cells += [in_pitch(rows), f"{mean(rows, 'snr'):.1f}", f"{found['seconds'][name]:.2f}"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", "| log magnitude as the decoder makes it, RMS | dB |", "|---|---|"]
     lines += [f"| {name} | {value:.1f} |" for name, value in found["generation"]["distances"].items()]

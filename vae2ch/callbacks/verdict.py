@@ -13,7 +13,6 @@ from vae2ch.data.dataset import spread
 from vae2ch.training import VAEModule
 
 MEASURED = 300  # test sounds at most: pitch alone takes a quarter of a second each
-SEMITONE = 0.5  # 50 cents: the nearest key of a piano is the right one
 
 
 def flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, float | str | bool]]:
@@ -33,7 +32,8 @@ class Verdict(lightning.Callback):
 
     Logs ``test/snr`` and ``test/log_spectral_distance`` in dB, ``test/multi_resolution_stft``, and
     ``test/pitch_right``: among the sounds in which a pitch is heard, the share whose
-    reconstruction has it within 50 cents; ``test/pitched`` is how many they are.
+    reconstruction has it within 50 cents; ``test/raw_pitch_accuracy``, the same of the frames in which
+    it is heard; ``test/pitched`` is how many sounds these are.
     """
 
     def __init__(self, settings: dict) -> None:
@@ -56,16 +56,18 @@ class Verdict(lightning.Callback):
             module.log("test/pitched", float("pitch_right" in measured), on_epoch=True, reduce_fx="sum", batch_size=1)
 
     @staticmethod
-    def measure(original: Tensor, estimate: Tensor, sample_rate: int, pitch: float) -> dict[str, float]:
-        """Every measure of one sound [S] and its estimate [S]; ``pitch`` is the sound's, NaN where it has none."""
+    def measure(original: Tensor, estimate: Tensor, sample_rate: int, pitch: metrics.Pitch) -> dict[str, float]:
+        """Every measure of one sound [S], whose pitch is known, and its estimate [S]."""
         measured = {
             "snr": float(metrics.snr(original, estimate)),
             "log_spectral_distance": float(metrics.log_spectral_distance(original[None], estimate[None])),
             "multi_resolution_stft": float(metrics.multi_resolution_stft(original, estimate)),
         }
-        if not math.isnan(pitch):
-            error = abs(metrics.pitch(estimate, sample_rate) - pitch)
-            measured["pitch_right"] = float(error < SEMITONE)  # NaN, no pitch heard, counts as wrong
+        if not math.isnan(pitch.note):
+            other = metrics.pitch(estimate, sample_rate)
+            # NaN, no pitch heard, counts as wrong
+            measured["pitch_right"] = float(abs(other.note - pitch.note) < metrics.SEMITONE)
+            measured["raw_pitch_accuracy"] = metrics.raw_pitch_accuracy(pitch, other)
         return measured
 
     def on_test_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
