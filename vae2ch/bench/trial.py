@@ -6,7 +6,7 @@ import lightning
 import torch
 from torch import Tensor
 
-from vae2ch import inference, metrics
+from vae2ch import hardware, inference, metrics
 from vae2ch.bench import brief
 from vae2ch.bench.brief import segments
 from vae2ch.data import SoundDataModule
@@ -33,7 +33,7 @@ def trained(settings: dict, steps: int, seed: int, size: int | None = None) -> t
     data.seed = module.seed = seed
     begin(module, data)
     brief.fit(module, data, None, steps=steps)
-    return module.eval(), data
+    return module.eval().to(hardware.device("auto")), data  # Lightning leaves it on the CPU
 
 
 def held_out(module: VAEModule, data: SoundDataModule) -> Iterator[tuple[float, float]]:
@@ -49,5 +49,6 @@ def held_out(module: VAEModule, data: SoundDataModule) -> Iterator[tuple[float, 
 
 
 def reconstructed(module: VAEModule, waves: Tensor) -> Tensor:
-    """Segments through the model  [B, S]"""
-    return synthesise(module.representation, module.reconstruct(module.representation(waves)))
+    """Segments through the model, on its device  [B, S]"""
+    spectrogram = module.representation(waves.to(module.device))
+    return synthesise(module.representation, module.reconstruct(spectrogram)).cpu()
