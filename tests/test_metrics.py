@@ -46,16 +46,20 @@ def test_no_pitch_in_silence_however_short(rate, samples):
     assert not silence.heard.any()
 
 
-def test_raw_pitch_accuracy_is_the_share_of_the_frames_that_are_in_pitch():
+def test_pitch_kept_is_the_share_of_the_frames_that_are_in_pitch():
     low, high = (sum(torch.sin(2 * math.pi * hertz * n * TIME) / n for n in range(1, 6)) / 3 for hertz in (220, 330))
     changed = torch.where(TIME < 1.5, low, high)
     whole, partly = metrics.pitch(low, 16000), metrics.pitch(changed, 16000)
-    assert metrics.raw_pitch_accuracy(whole, whole) == 1
-    assert metrics.raw_pitch_accuracy(whole, partly) == pytest.approx(0.75, abs=0.04)
-    assert abs(partly.note - whole.note) < metrics.SEMITONE  # most of it is
+    assert metrics.pitch_kept(whole, whole) == 1
+    assert metrics.pitch_kept(whole, partly) == pytest.approx(0.75, abs=0.04)
+    assert abs(partly.note - whole.note) < metrics.QUARTER_TONE  # most of it is
     # only where the original has a pitch: its silent end does not count
     quiet = metrics.pitch(torch.where(TIME < 1, low, 0), 16000)
-    assert metrics.raw_pitch_accuracy(quiet, partly) == pytest.approx(1, abs=0.04)
+    assert metrics.pitch_kept(quiet, partly) == pytest.approx(1, abs=0.04)
+    assert metrics.pitch_kept(whole, quiet) == pytest.approx(0.5, abs=0.04)
+    silence = metrics.pitch(0 * TIME, 16000)
+    told = silence._replace(heard=torch.ones_like(silence.heard))  # of silence the track has some pitch as well
+    assert metrics.pitch_kept(told, silence) == 0
 
 
 def test_active_units_counts_latents_that_vary():

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 ACTIVE = 0.01  # variance of a latent's mean over the data above which it carries something
-SEMITONE = 0.5  # 50 cents: the nearest key of a piano is the right one
+QUARTER_TONE = 0.5  # of a semitone, 50 cents: within it the nearest key of a piano is the right one
 
 
 class Pitch(NamedTuple):
@@ -80,10 +80,11 @@ def pitch(wave: Tensor, sample_rate: int) -> Pitch:
     return Pitch(track, heard, float(track[heard].median()) if heard.any() else math.nan)
 
 
-def raw_pitch_accuracy(original: Pitch, estimate: Pitch) -> float:
-    """Share of the frames in which a pitch is heard in the original where the estimate's is within 50 cents.
+def pitch_kept(original: Pitch, estimate: Pitch) -> float:
+    """Share of the frames with a pitch in which the estimate, as long as the original, has it within 50 cents.
 
-    Of two sounds of one length. Poliner et al. (2007), "Melody transcription from music audio", section IV.
+    Raw pitch accuracy (Poliner et al. 2007, "Melody transcription from music audio"), but that a pitch that is not
+    heard in the estimate counts as wrong.
     """
-    right = (estimate.track - original.track).abs() < SEMITONE
-    return float(right[original.heard].float().mean())
+    kept = estimate.heard & ((estimate.track - original.track).abs() < QUARTER_TONE)
+    return float(kept[original.heard].float().mean())

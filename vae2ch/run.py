@@ -119,7 +119,7 @@ def farewell(folder: Path, scores: dict[str, float]) -> str:
     pitched = int(scores.get("test/pitched", 0))
     notes = {
         "pitch_right": f"   of the {pitched} with a pitch",
-        "raw_pitch_accuracy": "   of their frames with a pitch",
+        "pitch_kept": "   of their frames with a pitch",
     }
     names = [name for name in scores if name != "test/pitched"]
     listed = "\n".join(

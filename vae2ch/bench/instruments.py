@@ -37,6 +37,8 @@ Note = tuple[int, int, int]  # program, pitch, velocity
 def chosen(first: int, programs: int, notes: int, seed: int) -> list[Note]:
     """So many notes, at random, of some programs."""
     order = np.random.default_rng(7).permutation(MELODIC)[first : first + programs].tolist()
+    if len(order) < programs:
+        raise Refusal(f"--first {first} --programs {programs}: there are {len(MELODIC)} programs in all")
     every = list(itertools.product(order, PITCHES, VELOCITIES))
     if notes > len(every):
         raise Refusal(f"--notes {notes}: {len(order)} programs have {len(every)}")

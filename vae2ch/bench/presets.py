@@ -1,6 +1,6 @@
 """Which preset suits a collection of which size: held-out distances of all three on some sizes.
 
-    python -m vae2ch.bench.presets --data DIR --sizes 20 100 400 --steps 200 --seeds 3
+    python -m vae2ch.bench.presets --data DIR --sizes 20 100 400 --steps 1500 --seeds 3
 
 The held-out sounds are the same for all sizes; of the others so many, chosen once at random, are trained on. A seed
 sets the weights, the order, the variations and the noise.
@@ -33,7 +33,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--data", default="", help="a folder of sounds; the built-in notes where none is given")
     arguments.add_argument("--sizes", type=int, nargs="+", default=[20, 100, 400])
-    arguments.add_argument("--steps", type=int, default=200)
+    arguments.add_argument("--steps", type=int, default=1500)
     arguments.add_argument("--seeds", type=int, default=3, help="how many")
     arguments.add_argument("--presets", nargs="+", default=list(PRESETS))
     arguments.add_argument("--set", nargs="*", default=[], help="settings, as for train.py")

@@ -142,12 +142,13 @@ def methods(case: Case) -> dict[str, Callable[[], Tensor]]:
 
 
 def heard_pitches(waves: Tensor, lengths: list[int], labels: list[str], rate: int) -> list[Pitch]:
-    """Of the originals [M, S]; with the note that a name tells, or with none where another is heard."""
+    """Of the originals [M, S]; where a name tells the note, that and the frames in which it is heard, or none."""
 
     def known(heard: Pitch, note: int | None) -> Pitch:
         if note is None:
             return heard
-        return heard._replace(note=note if abs(heard.note - note) < metrics.SEMITONE else math.nan)
+        frames = heard.heard & ((heard.track - note).abs() < metrics.QUARTER_TONE)
+        return heard._replace(heard=frames, note=note if abs(heard.note - note) < metrics.QUARTER_TONE else math.nan)
 
     pitches = [metrics.pitch(wave[:length], rate) for wave, length in zip(waves, lengths, strict=True)]
     return [known(heard, instruments.pitch_of(label)) for heard, label in zip(pitches, labels, strict=True)]
@@ -227,9 +228,9 @@ def judge(module: VAEModule, data: SoundDataModule) -> dict:
 
 
 def in_pitch(rows: list[dict[str, float]]) -> str:
-    """Two cells of a table: how many sounds have the right note, and in how many of their frames they are in pitch."""
+    """Two cells of a table: how many sounds have the right note, and in how many of their frames they have it."""
     right = [row["pitch_right"] for row in rows if "pitch_right" in row]
-    return f"{sum(right):.0f}/{len(right)} | {100 * mean(rows, 'raw_pitch_accuracy'):.1f}"
+    return f"{sum(right):.0f}/{len(right)} | {100 * mean(rows, 'pitch_kept'):.1f}"
 
 
 def report(found: dict, title: str) -> str:
@@ -237,7 +238,7 @@ def report(found: dict, title: str) -> str:
     lines = [
         f"### {title}",
         "",
-        "| how the held-out sounds are made | LSD (dB) | MR-STFT | pitch right | frames right (%) | SNR (dB) | s |",
+        "| how the held-out sounds are made | LSD (dB) | MR-STFT | pitch right | pitch kept (%) | SNR (dB) | s |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, rows in found["scores"].items():
@@ -253,8 +254,24 @@ def report(found: dict, title: str) -> str:
     return "\n".join(lines)
 
 
+def worst_first(found: dict) -> list[dict]:
+    """The measures of what the model makes of each held-out sound, the worst first."""
+    rows = zip(found["files"], found["scores"]["the model"], strict=True)
+    return sorted(({"file": file, **row} for file, row in rows), key=lambda row: -row["multi_resolution_stft"])
+
+
+def each(rows: list[dict]) -> str:
+    """A table of every file, in Markdown."""
+    lines = ["| file | MR-STFT | LSD (dB) | pitch right | pitch kept (%) |", "|---|---|---|---|---|"]
+    for row in rows:
+        pitch = f"{row['pitch_right']:.0f} | {100 * row['pitch_kept']:.0f}" if "pitch_right" in row else " | "
+        cells = f"{row['multi_resolution_stft']:.3f} | {row['log_spectral_distance']:.2f} | {pitch}"
+        lines.append(f"| {row['file'].replace('|', '/')} | {cells} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Train, judge, print; the JSON has every file, worst first."""
+    """Train, judge, print; JSON and Markdown have every file too, worst first."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", default="", help="a folder of sounds; the built-in notes where none is given")
     arguments.add_argument("--minutes", type=float, default=10.0)
@@ -269,18 +286,15 @@ def main() -> None:
             run(settings, out)
         module, data = brief.finished(out, settings)
         found = judge(module, data)
-    worst = sorted(
-        zip(found["files"], found["scores"]["the model"], strict=True),
-        key=lambda pair: -pair[1]["multi_resolution_stft"],
-    )
-    found["worst_first"] = [{"file": file, **row} for file, row in worst]
+    found["worst_first"] = worst_first(found)
     out = out if out.is_dir() else out.parent  # of a checkpoint
     (out / "sound.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     sizes = f"{len(data.datasets['train'])} to train on, {len(found['files'])} held out"
     training = f"preset {settings['preset']}, {options.minutes:g} minutes" if options.run is None else str(options.run)
     title = f"{options.data or 'the built-in notes'}: {sizes}, {training}"
-    (out / "sound.md").write_text(report(found, title) + "\n", encoding="utf-8")
-    print(report(found, title))
+    tables = report(found, title)
+    (out / "sound.md").write_text(f"{tables}\n\n{each(found['worst_first'])}\n", encoding="utf-8")
+    print(tables)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ class Verdict(lightning.Callback):
 
     Logs ``test/snr`` and ``test/log_spectral_distance`` in dB, ``test/multi_resolution_stft``, and
     ``test/pitch_right``: among the sounds in which a pitch is heard, the share whose
-    reconstruction has it within 50 cents; ``test/raw_pitch_accuracy``, the same of the frames in which
-    it is heard; ``test/pitched`` is how many sounds these are.
+    reconstruction has it within 50 cents; ``test/pitch_kept``, the share of their frames with a pitch in which it
+    has; ``test/pitched`` is how many sounds these are.
     """
 
     def __init__(self, settings: dict) -> None:
@@ -66,8 +66,8 @@ class Verdict(lightning.Callback):
         if not math.isnan(pitch.note):
             other = metrics.pitch(estimate, sample_rate)
             # NaN, no pitch heard, counts as wrong
-            measured["pitch_right"] = float(abs(other.note - pitch.note) < metrics.SEMITONE)
-            measured["raw_pitch_accuracy"] = metrics.raw_pitch_accuracy(pitch, other)
+            measured["pitch_right"] = float(abs(other.note - pitch.note) < metrics.QUARTER_TONE)
+            measured["pitch_kept"] = metrics.pitch_kept(pitch, other)
         return measured
 
     def on_test_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
