@@ -203,7 +203,8 @@ def test_batches_are_padded_spectrograms(folder):
     # the loudest bin is at full scale but for the variation's gain: as if the wave had been made so loud
     representation = data.representation
     assert torch.allclose(representation.level(batch.spectrogram), batch.gain, rtol=1e-4)
-    factor = batch.gain / batch.level
+    assert torch.equal(batch.peak, batch.wave.abs().amax(dim=1))
+    factor = batch.gain / representation.level(representation(batch.wave))
     expected = representation(factor[:, None] * batch.wave)
     assert torch.allclose(batch.spectrogram[:, 0, :, :30], expected[:, 0], atol=1e-3)
     assert torch.equal(batch.spectrogram[:, 1, :, :30], representation(batch.wave)[:, 1])

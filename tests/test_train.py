@@ -201,7 +201,7 @@ def test_an_interrupted_run_keeps_what_it_has_learnt(folder, tmp_path):
     assert "vae2ch: interrupted; what was learnt is in outputs/stopped/checkpoints/last.ckpt" in errors
     kept = load(tmp_path / "outputs" / "stopped")
     assert kept.vae.latent_dim == 128
-    assert kept.levels.unique().numel() > 1  # what draws start from is of the same moment
+    assert kept.peaks.unique().numel() > 1  # what draws start from is of the same moment
 
 
 def test_an_interrupted_test_keeps_the_checkpoints_of_the_training(tmp_path, capsys):

@@ -86,18 +86,27 @@ def reconstruct(module: VAEModule, wave: Tensor, *, ceiling: bool = False) -> Te
     return output[: wave.shape[-1]]
 
 
+def render(module: VAEModule, latent: Tensor, peak: Tensor) -> Tensor:
+    """What latents [B, D] sound like, their largest samples brought to ``peak`` [B]  [B, S]
+
+    What is decoded of a noise is smoother than the noise, and with its loudest bin it would be too loud; and with equal
+    energy every second drum would pass full scale.
+    """
+    with torch.inference_mode():
+        wave = synthesise(module.representation, module.vae.decode(latent))
+        return wave * (peak / wave.abs().amax(dim=1).clamp(min=1e-9))[:, None]
+
+
 def variation(module: VAEModule, wave: Tensor, seed: int) -> Tensor:
-    """A sound like one of at most a segment [S], drawn from around its latents, at its level; the same length back."""
+    """A sound like one of at most a segment [S], drawn from around its latents, with its peak; the same length back."""
     representation = module.representation
     with torch.inference_mode():
-        spectrogram = representation(functional.pad(wave, (0, representation.segment - wave.shape[-1]))[None])
-        levelled, level = representation.levelled(spectrogram)
+        whole = functional.pad(wave, (0, representation.segment - wave.shape[-1]))[None]
+        levelled, _ = representation.levelled(representation(whole))
         near = module.near(module.vae.encode(levelled).mean, torch.Generator().manual_seed(seed))
-        return synthesise(representation, module.imagine(near, level))[0, : wave.shape[-1]]
+    return render(module, near, whole.abs().amax(dim=1))[0, : wave.shape[-1]]
 
 
 def sample(module: VAEModule, count: int, seed: int) -> Tensor:
     """Sounds that nobody made, from where the training sounds lie among the latents  [count, S]"""
-    with torch.inference_mode():
-        latent, level = module.draw(count, torch.Generator().manual_seed(seed))
-        return synthesise(module.representation, module.imagine(latent, level))
+    return render(module, *module.draw(count, torch.Generator().manual_seed(seed)))

@@ -23,8 +23,8 @@ FAN_IN = 256  # inputs of a layer up to which it has the full learning rate
 SEEN = 100  # batches of which it is remembered where among the latents they lay
 KNOWN = 512  # sounds that draws start from
 SMOOTHING = 0.4  # of draws: as far from the training sounds as held-out sounds are
-QUIET = 0.1  # level of draws before any sound has been seen
-FORMAT = 5  # of the checkpoint: raised when an older one can no longer be read
+QUIET = 0.1  # peak of draws before any sound has been seen
+FORMAT = 6  # of the checkpoint: raised when an older one can no longer be read
 
 
 def budget_spent(trainer: lightning.Trainer) -> float:
@@ -53,12 +53,12 @@ class Seen(NamedTuple):
     Attributes:
         mean: of the posterior  [B, D]
         logvar: natural logarithm of its variance  [B, D]
-        level: amplitude of the loudest bin, relative to full scale  [B]
+        peak: largest sample, either way  [B]
     """
 
     mean: Tensor
     logvar: Tensor
-    level: Tensor
+    peak: Tensor
 
 
 class VAEModule(lightning.LightningModule):
@@ -79,10 +79,10 @@ class VAEModule(lightning.LightningModule):
         self.save_hyperparameters(logger=False)
         self.representation = Representation(**representation)
         self.vae = VAE(**self.representation.size._asdict(), **model)
-        # training sounds: where they lie among the latents, and their levels; until some have been seen, from the prior
+        # training sounds: where they lie among the latents, and their peaks; until some have been seen, from the prior
         prior = torch.Generator().manual_seed(0)
         self.register_buffer("known", torch.randn(KNOWN, self.vae.latent_dim, generator=prior))
-        self.register_buffer("levels", torch.full((KNOWN,), QUIET))
+        self.register_buffer("peaks", torch.full((KNOWN,), QUIET))
         self.register_buffer("centre", torch.zeros(self.vae.latent_dim))
         self.register_buffer("spread", torch.eye(self.vae.latent_dim))
         self.settings, self.seed = training, seed
@@ -94,17 +94,12 @@ class VAEModule(lightning.LightningModule):
         """Mark the checkpoint as ours, so that loading another kind of file can be refused by name."""
         checkpoint["vae2ch"] = FORMAT
 
-    def imagine(self, latent: Tensor, level: Tensor) -> Tensor:
-        """Spectrograms of latents [B, D] at levels [B]  [B, 2, F, T]"""
-        levelled, _ = self.representation.levelled(self.vae.decode(latent))  # what is decoded is not quite
-        return self.representation.scaled(levelled, level)
-
     def draw(self, count: int, generator: torch.Generator, smoothing: float = SMOOTHING) -> tuple[Tensor, Tensor]:
-        """Latents of sounds that nobody made, from where the training sounds lie, and levels  [count, D], [count]
+        """Latents of sounds that nobody made, from where the training sounds lie, and their peaks  [count, D], [count]
 
         A smoothed bootstrap (Silverman 1986, "Density estimation", section 6.4): the latents of a sound,
-        moved at random as the sounds differ, and drawn in so that mean and covariance stay theirs; at that
-        sound's level.
+        moved at random as the sounds differ, and drawn in so that mean and covariance stay theirs; with
+        that sound's peak.
 
         Args:
             generator: on the CPU, so that a seed means the same everywhere
@@ -113,7 +108,7 @@ class VAEModule(lightning.LightningModule):
         rounds = math.ceil(count / KNOWN)  # every sound once before any twice
         chosen = torch.cat([torch.randperm(KNOWN, generator=generator) for _ in range(rounds)])[:count]
         chosen = chosen.to(self.known.device)
-        return self.near(self.known[chosen], generator, smoothing), self.levels[chosen]
+        return self.near(self.known[chosen], generator, smoothing), self.peaks[chosen]
 
     def near(self, latent: Tensor, generator: torch.Generator, smoothing: float = SMOOTHING) -> Tensor:
         """Latents [B, D] moved at random, as those of the training sounds differ  [B, D]"""
@@ -124,11 +119,11 @@ class VAEModule(lightning.LightningModule):
     def settle(self) -> None:
         """Remember the training sounds seen last: some, their mean among the latents, and the covariance's root."""
         # on the CPU, as Apple's GPUs have no float64
-        mean, logvar, level = (torch.cat(parts).cpu().double() for parts in zip(*self.seen, strict=True))
+        mean, logvar, peak = (torch.cat(parts).cpu().double() for parts in zip(*self.seen, strict=True))
         covariance = mean.T.cov(correction=0) + logvar.exp().mean(dim=0).diag()  # of the aggregate posterior
         newest = (-1 - torch.arange(KNOWN)) % len(mean)
         self.known.copy_(mean[newest])
-        self.levels.copy_(level[newest])
+        self.peaks.copy_(peak[newest])
         self.centre.copy_(mean.mean(dim=0))
         self.spread.copy_(torch.linalg.cholesky(covariance))
 
@@ -207,7 +202,7 @@ class VAEModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
         loss, posterior = self.step(batch, "train")
-        self.seen.append(Seen(posterior.mean.detach(), posterior.logvar.detach(), batch.level))
+        self.seen.append(Seen(posterior.mean.detach(), posterior.logvar.detach(), batch.peak))
         self.log("train/kl_weight", self.kl_weight())
         self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
         return loss

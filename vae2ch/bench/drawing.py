@@ -25,7 +25,8 @@ MOST = 1000  # held-out sounds at most
 def pictures(module: VAEModule, latent: Tensor) -> Tensor:
     """What the decoder makes of latents [N, D], at equal level, in dB above the logarithm's knee  [N, F, T]"""
     with torch.inference_mode():
-        parts = [module.imagine(part, torch.ones(len(part)))[:, 0] for part in latent.split(inference.BATCH)]
+        decoded = (module.vae.decode(part) for part in latent.split(inference.BATCH))
+        parts = [module.representation.levelled(part)[0][:, 0] for part in decoded]
     return torch.cat(parts) * SCALE * 20 / math.log(10)
 
 
@@ -48,7 +49,7 @@ def among(these: Tensor) -> Tensor:
 
 
 def draws(module: VAEModule, smoothing: float = SMOOTHING) -> tuple[Tensor, Tensor]:
-    """Latents and levels that the model makes up from around those that it knows  [DRAWN, D], [DRAWN]"""
+    """Latents that the model makes up from around those that it knows, and their peaks  [DRAWN, D], [DRAWN]"""
     return module.draw(DRAWN, torch.Generator().manual_seed(0), smoothing)
 
 

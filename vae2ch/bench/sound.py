@@ -168,11 +168,10 @@ def mean(rows: list[dict[str, float]], name: str) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-def sounds(module: VAEModule, latent: Tensor, level: Tensor) -> Tensor:
-    """What latents [N, D] at levels [N] sound like  [N, S]"""
-    parts = zip(latent.split(inference.BATCH), level.split(inference.BATCH), strict=True)
-    with torch.inference_mode():
-        return torch.cat([synthesise(module.representation, module.imagine(*part)) for part in parts])
+def sounds(module: VAEModule, latent: Tensor, peak: Tensor) -> Tensor:
+    """What latents [N, D] sound like with peaks [N]  [N, S]"""
+    parts = zip(latent.split(inference.BATCH), peak.split(inference.BATCH), strict=True)
+    return torch.cat([inference.render(module, *part) for part in parts])
 
 
 def generation(module: VAEModule, train: Tensor, held_out: Tensor) -> dict[str, dict]:
@@ -183,7 +182,7 @@ def generation(module: VAEModule, train: Tensor, held_out: Tensor) -> dict[str, 
     as many training sounds as draws, or all. What real sounds have, the first rows tell.
     """
     representation = module.representation
-    drawn, level = draws(module)
+    drawn, peak = draws(module)
     prior = torch.randn(drawn.shape, generator=torch.Generator().manual_seed(0))
     known, others, near, free = (
         pictures(module, found) for found in (module.known, latents(module, held_out), drawn, prior)
@@ -197,7 +196,7 @@ def generation(module: VAEModule, train: Tensor, held_out: Tensor) -> dict[str, 
         "sounds drawn from the prior to the nearest that draws start from, median": copies["the prior"].median(),
         "the two drawn from the model that are most alike": among(near).min(),
     }
-    made, unplaced = (sounds(module, found, level) for found in (drawn, prior))
+    made, unplaced = (sounds(module, found, peak) for found in (drawn, prior))
     some = train[spread(DRAWN, len(train))]
     collections = {"training sounds": some, "drawn from the model": made, "drawn from the prior": unplaced}
     return {

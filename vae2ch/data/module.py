@@ -30,7 +30,7 @@ class Batch(NamedTuple):
         samples: how many of the samples are the sound's own  [B]
         index: position in the dataset  [B]
         gain: how far the loudest bin is from full scale  [B]
-        level: how far it was in the sound  [B]
+        peak: largest sample of the sound, either way  [B]
     """
 
     spectrogram: Tensor
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
     samples: Tensor
     index: Tensor
     gain: Tensor
-    level: Tensor
+    peak: Tensor
 
 
 def home(path: str) -> Path:
@@ -152,6 +152,5 @@ class SoundDataModule(lightning.LightningDataModule):
         """Analyse on whatever device the batch is on, divide the level out, pad both axes to multiples of 32."""
         representation = self.representation.to(batch.wave.device)
         spectrogram = representation(batch.wave)
-        level = representation.level(spectrogram)
-        levelled = representation.scaled(spectrogram, batch.gain / level)
-        return Batch(pad_to_stride(levelled), *batch, level)
+        levelled = representation.scaled(spectrogram, batch.gain / representation.level(spectrogram))
+        return Batch(pad_to_stride(levelled), *batch, batch.wave.abs().amax(dim=1))
