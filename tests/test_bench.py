@@ -127,7 +127,7 @@ def test_settings_are_changed_one_at_a_time(folder, tmp_path):
 
 def test_phases_are_compared_on_a_run(folder, trained, tmp_path, monkeypatch):
     run, _ = trained
-    arguments = ("--known", "--starts", "1", "--data", folder, *SMALL)
+    arguments = ("--starts", "1", "--data", folder, *SMALL)
     done = python("-m", "vae2ch.bench.phases", run, *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     header, _, *rows = cells(done.stdout, "")
