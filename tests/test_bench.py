@@ -11,7 +11,8 @@ from vae2ch.bench import brief, trial
 from vae2ch.bench.instruments import APART, PITCHES, VELOCITIES, chosen, name, pitch_of, score
 from vae2ch.bench.phases import sounds
 from vae2ch.bench.precision import apart
-from vae2ch.bench.sound import ITERATIONS, griffin_lim, heard_pitches
+from vae2ch.bench.scores import heard_pitches
+from vae2ch.bench.sound import ITERATIONS, griffin_lim
 from vae2ch.bench.step import Plain
 from vae2ch.model import VAE
 from vae2ch.refusal import Refusal

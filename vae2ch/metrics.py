@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 ACTIVE = 0.01  # variance of a latent's mean over the data above which it carries something
-QUARTER_TONE = 0.5  # of a semitone, 50 cents: within it the nearest key of a piano is the right one
+QUARTER_TONE = 0.5  # in semitones; within these 50 cents the nearest key of a piano is the right one
 
 
 class Pitch(NamedTuple):

@@ -18,7 +18,8 @@ from torch import Tensor
 from vae2ch import commandline, inference
 from vae2ch.bench import brief
 from vae2ch.bench.brief import segments
-from vae2ch.bench.sound import ITERATIONS, MEASURED, griffin_lim, heard_pitches, in_pitch, mean, score
+from vae2ch.bench.scores import heard_pitches, in_pitch, mean, score
+from vae2ch.bench.sound import ITERATIONS, MEASURED, griffin_lim
 from vae2ch.data import SoundDataModule
 from vae2ch.metrics import Pitch
 from vae2ch.representation import Representation

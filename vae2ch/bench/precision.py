@@ -13,7 +13,7 @@ import lightning
 from vae2ch import commandline, inference
 from vae2ch.bench import brief
 from vae2ch.bench.brief import segments
-from vae2ch.bench.sound import heard_pitches, mean, score
+from vae2ch.bench.scores import heard_pitches, mean, score
 from vae2ch.data import SoundDataModule
 from vae2ch.run import begin, build
 from vae2ch.training import VAEModule
