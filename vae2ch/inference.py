@@ -89,8 +89,8 @@ def reconstruct(module: VAEModule, wave: Tensor, *, ceiling: bool = False) -> Te
 def render(module: VAEModule, latent: Tensor, peak: Tensor) -> Tensor:
     """What latents [B, D] sound like, their largest samples brought to ``peak`` [B]  [B, S]
 
-    What is decoded of a noise is smoother than the noise, and with its loudest bin it would be too loud; and with equal
-    energy every second drum would pass full scale.
+    Not their loudest bins: what is decoded of a noise is smoother than the noise, and would be too loud. Nor their
+    energy: drums would pass full scale.
     """
     with torch.inference_mode():
         wave = synthesise(module.representation, module.vae.decode(latent))
