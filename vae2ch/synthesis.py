@@ -19,21 +19,19 @@ ITERATIONS = 4  # of Griffin and Lim; more are hardly heard
 OVERSHOOT = 0.5  # of an iteration, as a share of the way to the amplitudes
 GLANCE = 8  # frames by which it is told whether phases are exact
 TOLERANCE = 0.01  # of their energy's root: rounding is far below, and a net's output far above
-FLOOR = 1e-5  # -100 dB: below, a slope of the logarithm says nothing
-# Variance of the Gaussian that is nearest to a Hann window, in squares of its length: Průša et al.
-# (2017), "A noniterative method for reconstruction of phase from STFT magnitude", C_g / 2 pi.
-HANN_VARIANCE = 0.25645 / (2 * math.pi)
+NEW = 0.25  # of its amplitude a bin had a frame before, at most, where a sound sets in
 
 
 def group_delay(amplitude: Tensor, n_fft: int, hop: int) -> Tensor:
     """How long after its frame's centre the energy of a bin is, in samples: [T, B, F] -> [T, B, F]
 
-    Under a Gaussian window, its variance times the logarithm's slope over time (Auger et al. 2012,
-    "On phase-magnitude relationships in the short-time Fourier transform").
+    A click d samples after the centre comes through a Hann window of N samples as cos^2(pi d / N). The roots of three
+    frames in a row are thus samples of one cosine, whose phase is sought: cos(a - h) - cos(a + h) = 2 sin(a) sin(h).
     """
-    lowest = FLOOR * amplitude.amax(dim=(0, -1), keepdim=True).clamp(min=FLOOR)
-    (slope,) = torch.gradient(torch.maximum(amplitude, lowest).log(), spacing=float(hop), dim=0)
-    return (HANN_VARIANCE * n_fft**2 * slope).clamp(-n_fft / 2, n_fft / 2)
+    root, step = amplitude.clamp(min=1e-12).sqrt(), math.pi * hop / n_fft
+    ends = 2 * math.cos(step) * root[[0, -1]] - root[[1, -2]]  # beyond the first and last frame the cosine goes on
+    around = torch.cat([ends[:1], root, ends[1:]])
+    return n_fft / math.pi * torch.atan((around[2:] - around[:-2]) / (2 * math.sin(step) * root))
 
 
 def peaks(amplitude: Tensor) -> Tensor:
@@ -49,25 +47,33 @@ def peaks(amplitude: Tensor) -> Tensor:
     return peak
 
 
+def leaders(amplitude: Tensor) -> Tensor:
+    """Which bin each bin follows: its region's peak, or where that is new, the loudest  [T, B, F]"""
+    peak, loudest_bin = peaks(amplitude), amplitude.argmax(dim=-1, keepdim=True)
+    new = functional.pad(amplitude, (0, 0, 0, 0, 1, 0))[:-1] < NEW * amplitude
+    return torch.where(new.gather(-1, peak), loudest_bin, peak)
+
+
 def locked_phase(representation: Representation, amplitude: Tensor, frequency: Tensor) -> Tensor:
     """Phases in which the bins around a peak keep to it: [B, F, T] and [B, F, T] -> [B, F, T]
 
     A peak's phase advances by its own frequency (Laroche and Dolson 1999, "Improved phase vocoder
     time-scale modification of audio"); from there to the other bins of its region leads the slope
-    over frequency, which the group delay is.
+    over frequency, which the group delay is. Where a peak sets in it has no phase to go on from: the slope
+    leads to it from the frame's loudest bin, so that what sets in together stays together.
     """
     # frame after frame, and in each bin beside bin: [T, B, F] until the end
     amplitude, frequency = (part.movedim(-1, 0).contiguous() for part in (amplitude, frequency))
-    n_fft, peak = representation.n_fft, peaks(amplitude)
+    n_fft, leader = representation.n_fft, leaders(amplitude)
     # of a bin's phase over the one below: half a turn for what is at the frame's centre
     slope = -1 - 2 / n_fft * group_delay(amplitude, n_fft, representation.hop)
     across = functional.pad((slope[..., 1:] + slope[..., :-1]) / 2, (1, 0)).cumsum(dim=-1)
-    # what leads from a bin's peak to the bin
-    path = wrap(across - across.gather(-1, peak))
+    # from each bin's leader to the bin
+    path = wrap(across - across.gather(-1, leader))
     steps = torch.cat([frequency[:1], frequency[1:] + representation.advance.squeeze(-1)])
     phase, phases = torch.zeros_like(steps[0]), []
-    for step, leader, way in zip(steps, peak, path, strict=True):
-        phase = (phase + step).gather(-1, leader) + way  # [B, F]
+    for step, leading, way in zip(steps, leader, path, strict=True):
+        phase = (phase + step).gather(-1, leading) + way  # [B, F]
         phases.append(phase)
     return wrap(torch.stack(phases, dim=-1))
 
