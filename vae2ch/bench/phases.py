@@ -21,9 +21,10 @@ from vae2ch.bench.brief import segments
 from vae2ch.bench.scores import heard_pitches, in_pitch, mean, score
 from vae2ch.bench.sound import ITERATIONS, MEASURED, griffin_lim
 from vae2ch.data import SoundDataModule
+from vae2ch.locking import locked_phase
 from vae2ch.metrics import Pitch
 from vae2ch.representation import Representation
-from vae2ch.synthesis import iterate, locked_phase, synthesise
+from vae2ch.synthesis import iterate, synthesise
 
 Way = Callable[[Tensor, Tensor], Tensor]
 
