@@ -15,7 +15,7 @@ from torch import Tensor
 from vae2ch.locking import locked_phase
 from vae2ch.representation import Representation
 
-ITERATIONS = 4  # of Griffin and Lim; more are hardly heard
+ITERATIONS = 3  # of Griffin and Lim; more are hardly heard
 OVERSHOOT = 0.5  # of an iteration, as a share of the way to the amplitudes
 GLANCE = 8  # frames by which it is told whether phases are exact
 TOLERANCE = 0.01  # of their energy's root: rounding is far below, and a net's output far above

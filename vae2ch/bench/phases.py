@@ -21,9 +21,10 @@ from vae2ch.bench.brief import segments
 from vae2ch.bench.scores import heard_pitches, in_pitch, mean, score
 from vae2ch.bench.sound import ITERATIONS, MEASURED, griffin_lim
 from vae2ch.data import SoundDataModule
-from vae2ch.locking import locked_phase
+from vae2ch.locking import bins_above, locked_phase
 from vae2ch.metrics import Pitch
 from vae2ch.representation import Representation
+from vae2ch.synthesis import ITERATIONS as FEW
 from vae2ch.synthesis import iterate, synthesise
 
 Way = Callable[[Tensor, Tensor], Tensor]
@@ -44,16 +45,22 @@ def ways(representation: Representation, starts: int) -> dict[str, Way]:
         phase = locked_phase(representation, amplitude, made[:, 1])
         return iterate(representation, amplitude, phase, iterations, **options)
 
+    def unaided(made: Tensor, original: Tensor) -> Tensor:
+        amplitude = representation.amplitude(made[:, 0])
+        told = 2 * representation.hop / representation.n_fft * bins_above(amplitude.mT).mT
+        return locked(torch.stack([made[:, 0], told], dim=1), original, iterations=FEW)
+
     def random(made: Tensor, _: Tensor, start: int) -> Tensor:
         return griffin_lim(representation, made[:, 0], start)
 
     return {
         "the true phase": true,
         "summed": partial(summed, iterations=0),
-        "summed, 4 iterations": partial(summed, iterations=4),
+        f"summed, {FEW} iterations": partial(summed, iterations=FEW),
         "locked": partial(locked, iterations=0),
-        "locked, 4 iterations that do not overshoot": partial(locked, iterations=4, overshoot=0.0),
-        "**what ships**: exact or locked, 4 iterations": lambda made, _: synthesise(representation, made),
+        f"locked by the amplitudes alone, {FEW} iterations": unaided,
+        f"locked, {FEW} iterations that do not overshoot": partial(locked, iterations=FEW, overshoot=0.0),
+        f"**what ships**: exact or locked, {FEW} iterations": lambda made, _: synthesise(representation, made),
         "locked, 16 iterations": partial(locked, iterations=16),
     } | {f"random {start}, {ITERATIONS} fast iterations": partial(random, start=start) for start in range(starts)}
 
