@@ -134,7 +134,7 @@ def test_phases_are_compared_on_a_run(folder, trained, tmp_path, monkeypatch):
     header, _, *rows = cells(done.stdout, "")
     assert {len(row) for row in rows} == {len(header)}
     distance = {row[0]: float(row[2]) for row in rows}
-    assert len(distance) == 8
+    assert len(distance) == 9
     truth = distance.pop("the true phase")
     assert truth < min(distance.values())
     monkeypatch.chdir(tmp_path)

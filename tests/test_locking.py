@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from tests.test_synthesis import REPRESENTATION, TIME, tone
-from vae2ch.locking import bins_above, group_delay, locked_phase, peaks
+from tests.test_synthesis import REPRESENTATION, TIME
+from vae2ch.locking import group_delay, locked_phase, partials, peaks
 
 
 def test_a_bin_belongs_to_the_peak_that_it_rises_to():
@@ -30,10 +30,10 @@ def test_a_partial_is_found_between_bins(above):
     """One in the middle, and a constant, which is on the first bin."""
     count = REPRESENTATION.n_fft
     partial = torch.polar(torch.ones(count), 2 * math.pi * (100 + above) / count * torch.arange(count))
-    amplitude = torch.fft.fft(torch.hann_window(count) * partial)[None, : count // 2 + 1].abs()
-    assert bins_above(amplitude)[0, 100] == pytest.approx(above, abs=1e-3)
-    constant = torch.fft.rfft(torch.hann_window(count))[None].abs()
-    assert bins_above(constant)[0, 0] == 0
+    amplitude = torch.fft.fft(torch.hann_window(count) * partial)[None, None, : count // 2 + 1].abs()
+    assert partials(amplitude, count, 100)[0, 0, 100] == pytest.approx(200 / count * above, abs=2e-4)
+    constant = torch.fft.rfft(torch.hann_window(count))[None, None].abs()
+    assert partials(constant, count, 100)[0, 0, 0] == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -52,15 +52,29 @@ def test_what_sets_in_together_stays_together(seed):
     assert together > 0.8 * truth[..., first : first + 8].abs().square().sum()
 
 
-def test_locked_phases_are_the_true_ones_around_a_steady_partial():
-    """From a frequency that is known at the peaks alone."""
-    spectrogram = REPRESENTATION(tone(partials=3))
-    amplitude = REPRESENTATION.amplitude(spectrogram[:, 0])
-    led = torch.zeros_like(spectrogram[:, 1])
+@pytest.mark.parametrize("error", [0.0, 0.02])
+@pytest.mark.parametrize("frequency", [500.0, 1003.0])
+def test_a_partial_has_half_of_an_error_of_its_frequency(frequency, error):
+    """It is given at the peak alone, and the amplitudes know it: half-way between is how fast the phase turns."""
+    wave = torch.sin(2 * math.pi * frequency * TIME + 1)[None]
+    amplitude, truth = REPRESENTATION.amplitude(REPRESENTATION(wave)[:, 0]), REPRESENTATION.spectrum(wave)
+    given = torch.zeros_like(amplitude)
     at_peak = (peaks(amplitude.mT) == torch.arange(amplitude.shape[1])).mT
-    led[at_peak] = spectrogram[:, 1][at_peak]
-    phase = locked_phase(REPRESENTATION, amplitude, led)
-    truth = REPRESENTATION.spectrum(tone(partials=3)).angle() / math.pi
-    near = amplitude[..., 4:-4] > 0.1 * amplitude.max()
-    error = 1 - torch.cos(math.pi * (phase - truth)[..., 4:-4][near])
-    assert error.mean() < 0.02
+    given[at_peak] = REPRESENTATION(wave)[:, 1][at_peak] + error
+    phase = locked_phase(REPRESENTATION, amplitude, given)
+    loud = amplitude[0, :, 60] > 0.1 * amplitude.max()
+    away = (torch.polar(truth.abs(), math.pi * phase) * truth.conj())[0, loud, 10:-10]
+    turned = torch.angle(away[:, 1:] * away[:, :-1].conj()) / math.pi
+    assert torch.allclose(turned, torch.full_like(turned, error / 2), atol=1e-3)
+    together = away.sum(dim=0).abs() / away.abs().sum(dim=0)
+    assert together.min() > 0.99
+
+
+def test_what_is_given_and_what_is_told_meet_on_the_short_way():
+    """The same frequency, given as an angle and as one a whole turn less, makes the same sound."""
+    wave = torch.sin(2 * math.pi * 1000.0 * TIME)[None]
+    amplitude = REPRESENTATION.amplitude(REPRESENTATION(wave)[:, 0])
+    once, again = (
+        locked_phase(REPRESENTATION, amplitude, torch.full_like(amplitude, frequency)) for frequency in (0.9, -1.1)
+    )
+    assert torch.cos(math.pi * (once - again)).min() > 0.999

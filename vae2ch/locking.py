@@ -16,7 +16,7 @@ from torch.nn import functional
 from vae2ch.representation import Representation, wrap
 
 NEW = 0.25  # of its amplitude a bin had a frame before, at most, where a sound sets in
-LEAST = 1e-12  # amplitude, where a slope needs one
+LEAST = 1e-12  # that is divided by
 POWER = 0.23  # of an amplitude, by which the lobe of a Hann window is nearly a parabola
 
 
@@ -25,23 +25,25 @@ def group_delay(amplitude: Tensor, n_fft: int, hop: int) -> Tensor:
 
     A click d samples after the centre comes through a Hann window of N samples as cos^2(pi d / N). The roots of three
     frames in a row are thus samples of one cosine, whose phase is sought: cos(a - h) - cos(a + h) = 2 sin(a) sin(h).
+    Exact where three frames hear it, as far as N / 2 less a hop from the centre; beyond, up to a tenth too near.
     """
     root, step = amplitude.clamp(min=LEAST).sqrt(), math.pi * hop / n_fft
-    ends = 2 * math.cos(step) * root[[0, -1]] - root[[1, -2]]  # beyond the first and last frame the cosine goes on
+    ends = 2 * math.cos(step) * root[[0, -1]] - root[[1, -2]]  # beyond the ends it goes on
     around = torch.cat([ends[:1], root, ends[1:]])
     return n_fft / math.pi * torch.atan((around[2:] - around[:-2]) / (2 * math.sin(step) * root))
 
 
-def bins_above(amplitude: Tensor) -> Tensor:
-    """How far above the centre of its bin the partial is that has its peak there, in bins, -0.5 to 0.5  [..., F]
+def partials(amplitude: Tensor, n_fft: int, hop: int) -> Tensor:
+    """Frequencies of the partials that have their peaks in these bins, as in channel 1: [T, B, F] -> [T, B, F]
 
     Where a parabola through powers of three amplitudes is highest (Werner and Germain 2016, "Sinusoidal parameter
-    estimation using quadratic interpolation around power-scaled magnitude spectrum peaks"). Nothing of a bin that is
-    no peak.
+    estimation using quadratic interpolation around power-scaled magnitude spectrum peaks"). What it says of a bin
+    that is no peak means nothing.
     """
-    level = functional.pad(amplitude.clamp(min=LEAST) ** POWER, (1, 1), mode="reflect")
+    level = functional.pad(amplitude**POWER, (1, 1), mode="reflect")
     below, here, above = level[..., :-2], level[..., 1:-1], level[..., 2:]
-    return ((above - below) / (2 * (2 * here - above - below)).clamp(min=LEAST)).clamp(-0.5, 0.5)
+    bins = (above - below) / (2 * (2 * here - above - below)).clamp(min=LEAST)
+    return 2 * hop / n_fft * bins.clamp(-0.5, 0.5)
 
 
 def peaks(amplitude: Tensor) -> Tensor:
@@ -58,7 +60,10 @@ def peaks(amplitude: Tensor) -> Tensor:
 
 
 def leaders(amplitude: Tensor) -> Tensor:
-    """Which bin each bin follows: its region's peak, or where that is new, the loudest  [T, B, F]"""
+    """Which bin each bin follows: its region's peak, or where that is new, the loudest  [T, B, F]
+
+    All are new in the first frame: what a model makes of the phases there is no better than chance.
+    """
     peak, loudest_bin = peaks(amplitude), amplitude.argmax(dim=-1, keepdim=True)
     new = functional.pad(amplitude, (0, 0, 0, 0, 1, 0))[:-1] < NEW * amplitude
     return torch.where(new.gather(-1, peak), loudest_bin, peak)
@@ -67,11 +72,11 @@ def leaders(amplitude: Tensor) -> Tensor:
 def locked_phase(representation: Representation, amplitude: Tensor, frequency: Tensor) -> Tensor:
     """Phases in which the bins around a peak keep to it: [B, F, T] and [B, F, T] -> [B, F, T]
 
-    A peak's phase advances by its own frequency (Laroche and Dolson 1999, "Improved phase vocoder
-    time-scale modification of audio"): the mean of what is given and what the amplitudes around the peak tell, as
-    their errors are not the same. From there to the other bins of its region leads the slope over frequency, which the
-    group delay is. Where a peak sets in it has no phase to go on from: the slope leads to it from the frame's loudest
-    bin, so that what sets in together stays together.
+    A peak's phase advances by its own frequency (Laroche and Dolson 1999, "Improved phase vocoder time-scale
+    modification of audio"), half-way between the one that is given and the one that the amplitudes tell. From there to
+    the other bins of its region leads the slope over frequency, which the group delay is. Where a peak sets in it has
+    no phase to go on from: the slope leads to it from the frame's loudest bin, so that what sets in together stays
+    together.
     """
     # frame after frame, and in each bin beside bin: [T, B, F] until the end
     amplitude, frequency = (part.movedim(-1, 0).contiguous() for part in (amplitude, frequency))
@@ -81,8 +86,9 @@ def locked_phase(representation: Representation, amplitude: Tensor, frequency: T
     across = functional.pad((slope[..., 1:] + slope[..., :-1]) / 2, (1, 0)).cumsum(dim=-1)
     # from each bin's leader to the bin
     path = wrap(across - across.gather(-1, leader))
-    told = 2 * representation.hop / n_fft * bins_above(amplitude[1:])
-    steps = torch.cat([frequency[:1], (frequency[1:] + told) / 2 + representation.advance.squeeze(-1)])
+    told = partials(amplitude[1:], n_fft, representation.hop)
+    agreed = told + wrap(frequency[1:] - told) / 2
+    steps = torch.cat([frequency[:1], agreed + representation.advance.squeeze(-1)])
     phase, phases = torch.zeros_like(steps[0]), []
     for step, leading, way in zip(steps, leader, path, strict=True):
         phase = (phase + step).gather(-1, leading) + way  # [B, F]

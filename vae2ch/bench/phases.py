@@ -3,7 +3,7 @@
     python -m vae2ch.bench.phases outputs/bench-sound --data DIR
 
 On what the run was not trained on, up to a hundred segments each of validation and test. ``--known`` takes as many
-that it was trained on, near which draws are: of these it has learnt the frequency too, which favours what uses it.
+that it was trained on, near which draws are.
 """
 
 import math
@@ -21,7 +21,7 @@ from vae2ch.bench.brief import segments
 from vae2ch.bench.scores import heard_pitches, in_pitch, mean, score
 from vae2ch.bench.sound import ITERATIONS, MEASURED, griffin_lim
 from vae2ch.data import SoundDataModule
-from vae2ch.locking import bins_above, locked_phase
+from vae2ch.locking import locked_phase, partials
 from vae2ch.metrics import Pitch
 from vae2ch.representation import Representation
 from vae2ch.synthesis import ITERATIONS as FEW
@@ -47,7 +47,7 @@ def ways(representation: Representation, starts: int) -> dict[str, Way]:
 
     def unaided(made: Tensor, original: Tensor) -> Tensor:
         amplitude = representation.amplitude(made[:, 0])
-        told = 2 * representation.hop / representation.n_fft * bins_above(amplitude.mT).mT
+        told = partials(amplitude.mT, representation.n_fft, representation.hop).mT
         return locked(torch.stack([made[:, 0], told], dim=1), original, iterations=FEW)
 
     def random(made: Tensor, _: Tensor, start: int) -> Tensor:
