@@ -16,7 +16,7 @@ from torch.nn import functional
 from vae2ch.representation import Representation, wrap
 
 NEW = 0.25  # of its amplitude a bin had a frame before, at most, where a sound sets in
-LEAST = 1e-12  # that is divided by
+LEAST = 1e-12  # that anything is divided by
 POWER = 0.23  # of an amplitude, by which the lobe of a Hann window is nearly a parabola
 
 
@@ -25,7 +25,7 @@ def group_delay(amplitude: Tensor, n_fft: int, hop: int) -> Tensor:
 
     A click d samples after the centre comes through a Hann window of N samples as cos^2(pi d / N). The roots of three
     frames in a row are thus samples of one cosine, whose phase is sought: cos(a - h) - cos(a + h) = 2 sin(a) sin(h).
-    Exact where three frames hear it, as far as N / 2 less a hop from the centre; beyond, up to a tenth too near.
+    Exact where three frames hear it, as far as N / 2 less a hop from the centre; beyond, up to an eighth too near.
     """
     root, step = amplitude.clamp(min=LEAST).sqrt(), math.pi * hop / n_fft
     ends = 2 * math.cos(step) * root[[0, -1]] - root[[1, -2]]  # beyond the ends it goes on
@@ -40,7 +40,7 @@ def partials(amplitude: Tensor, n_fft: int, hop: int) -> Tensor:
     estimation using quadratic interpolation around power-scaled magnitude spectrum peaks"). What it says of a bin
     that is no peak means nothing.
     """
-    level = functional.pad(amplitude**POWER, (1, 1), mode="reflect")
+    level = functional.pad(amplitude.clamp(min=0) ** POWER, (1, 1), mode="reflect")
     below, here, above = level[..., :-2], level[..., 1:-1], level[..., 2:]
     bins = (above - below) / (2 * (2 * here - above - below)).clamp(min=LEAST)
     return 2 * hop / n_fft * bins.clamp(-0.5, 0.5)
@@ -62,7 +62,7 @@ def peaks(amplitude: Tensor) -> Tensor:
 def leaders(amplitude: Tensor) -> Tensor:
     """Which bin each bin follows: its region's peak, or where that is new, the loudest  [T, B, F]
 
-    All are new in the first frame: what a model makes of the phases there is no better than chance.
+    In the first frame all are new, as before it there is nothing.
     """
     peak, loudest_bin = peaks(amplitude), amplitude.argmax(dim=-1, keepdim=True)
     new = functional.pad(amplitude, (0, 0, 0, 0, 1, 0))[:-1] < NEW * amplitude
