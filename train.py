@@ -1,26 +1,21 @@
 """Train a model of your sounds: ``python train.py data=folder data.root=DIR preset=heavy``."""
 
-from pathlib import Path
+import sys
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vae2ch import commandline, config
+from vae2ch.cli import hydra_app, settings
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def train(settings: DictConfig) -> float:
-    """Compose, check, run; the run's folder holds all that comes of it."""
-    with commandline.job():
-        checked = config.check(settings)
-        commandline.refuse_distributed_sweep(checked)
-        from vae2ch.run import run  # only now: torch takes seconds, and a refusal should not
+def train(composed: DictConfig) -> float:
+    """Check the composed settings and run; Hydra calls this, in a sweep once for each run."""
+    with hydra_app.job() as folder:
+        config = settings.from_composed(composed)
+        hydra_app.check_sweep(config)
+        from vae2ch.cli.run import run  # here, as torch takes seconds, and an error message should not
 
-        return run(checked, Path(HydraConfig.get().runtime.output_dir))
+        return run(config, folder)
 
 
 if __name__ == "__main__":
-    commandline.register()
-    with commandline.refusals():
-        train()
+    hydra_app.main(train, sys.argv[1:])

@@ -1,69 +1,32 @@
-"""Sound files: list, decode, resample, write. No FFmpeg; libsndfile reads them all."""
+"""Sound files: list, decode, resample, write. libsndfile reads all formats; FFmpeg is not needed."""
 
 import contextlib
-import hashlib
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
-from vae2ch.cache import Cache, Kept
-from vae2ch.refusal import Refusal
+from vae2ch.errors import InputError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif", ".aifc", ".opus", ".w64")
-RATES = (1_000, 1_000_000)  # Hz
-LOUDEST = 100.0  # 40 dB over full scale: beyond it the samples are not sound in [-1, 1]
-LONGEST = 2 * 3600  # seconds; one such file takes 1.4 GB while it is decoded
-BLOCK = 1 << 16  # frames
-NOTHING = np.empty(0, np.float32)
-QUIETEST = 1e-6  # -120 dB: a file whose peak is below it is silent
+SAMPLE_RATES_HZ = (1_000, 1_000_000)
+MAX_PEAK = 100.0  # 40 dB re full scale; a file with a larger peak is refused
+MAX_SECONDS = 2 * 3600  # at 48 kHz the samples take 1.4 GB, and twice as much while they are joined
+BLOCK_SAMPLES = 1 << 16  # per channel, decoded at once
 
 
-class Undecodable(Refusal):
-    """A file that holds no sound that can be used; the message is the reason, without the path."""
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A decoded file.
-
-    Attributes:
-        path: where it was read
-        name: path relative to the scanned folder
-        wave: mono float32 samples at the model's rate  [S]
-        digest: of the samples, so that copies of one recording are known as one source
-        remark: what is odd about it, or ""
-    """
-
-    path: Path
-    name: str
-    wave: np.ndarray = field(repr=False)
-    digest: str
-    remark: str = ""
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What a folder holds: the sounds, and the files that hold none with the reason for each."""
-
-    sounds: list[Sound]
-    refused: dict[str, str]
+class DecodingError(InputError):
+    """A file without usable sound. The message is the reason, without the path."""
 
 
 def list_files(root: Path) -> list[Path]:
-    """Sound files below ``root``, sorted; links to folders and hidden files are not followed.
-
-    Raises:
-        Refusal: ``root`` is not a folder, or has no file with a known suffix
-    """
+    """Sound files below ``root``, sorted, without hidden files and linked folders. Raises ``InputError`` if none."""
     if not root.is_dir():
         state = "is a file, not a folder" if root.exists() else "does not exist"
-        raise Refusal(f"{root} {state}; give a folder of sound files")
+        raise InputError(f"{root} {state}; give a folder of sound files")
     found = [
         Path(folder) / name
         for folder, folders, names in os.walk(root)
@@ -71,68 +34,64 @@ def list_files(root: Path) -> list[Path]:
         if name.lower().endswith(SUFFIXES) and not name.startswith(".")
     ]
     if not found:
-        raise Refusal(f"no sound file in {root}; looked for {' '.join(SUFFIXES)}")
+        raise InputError(f"no sound file in {root}; looked for {' '.join(SUFFIXES)}")
     return sorted(found)
 
 
-def blocks(file: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    """Mono blocks until the file gives no more; its header is not believed."""
-    while (block := file.read(BLOCK, dtype="float32", always_2d=True)).size:
-        yield block.mean(axis=1)
-
-
-def shown(path: Path) -> str:
-    """A path as text that can be printed and stored, whatever bytes its name has."""
+def printable(path: Path) -> str:
+    """Path as text that can be printed and stored, whatever bytes its name has."""
     return path.as_posix().encode(errors="backslashreplace").decode()
 
 
 def decode(path: Path) -> tuple[np.ndarray, int, str]:
-    """Read a file as far as it decodes.
+    """Mean of the channels as float32 samples [S], sample rate in Hz, and a remark ("" if the file is intact).
 
-    Returns:
-        mono float32 samples [S], sample rate in Hz, a remark ("" if the file is sound)
-
-    Raises:
-        Undecodable: there is nothing to use; says why
+    A damaged file is decoded up to the damage. Raises ``DecodingError``, with the reason, if it has no usable sound.
     """
-    try:
-        status = path.stat()
-        str(path).encode()
-    except OSError as error:
-        raise Undecodable(error.strerror.lower() if error.strerror else "cannot be opened") from None
-    except UnicodeEncodeError:
-        raise Undecodable("its name is not valid UTF-8; rename it") from None
-    if not stat.S_ISREG(status.st_mode):
-        raise Undecodable("not a regular file")
-    if status.st_size == 0:
-        raise Undecodable("empty (0 bytes)")
-    parts: list[np.ndarray] = []
+    check_regular_file(path)
+    blocks: list[np.ndarray] = []
     remark = ""
     try:
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
-            if not RATES[0] <= rate <= RATES[1]:
-                raise Undecodable(f"claims a sample rate of {rate} Hz; {RATES[0]} to {RATES[1]} are read")
-            for block in blocks(file):
-                parts.append(block)
-                if len(parts) * BLOCK > LONGEST * rate:
-                    raise Undecodable(f"longer than {LONGEST // 3600} hours; cut it into pieces")
+            if not SAMPLE_RATES_HZ[0] <= rate <= SAMPLE_RATES_HZ[1]:
+                raise DecodingError("claims a sample rate of {} Hz; {} to {} are read".format(rate, *SAMPLE_RATES_HZ))
+            # until the file ends, whatever length its header claims
+            while (block := file.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)).size:
+                blocks.append(block.mean(axis=1))
+                if len(blocks) * BLOCK_SAMPLES > MAX_SECONDS * rate:
+                    raise DecodingError(f"longer than {MAX_SECONDS // 3600} hours; cut it into pieces")
     except (soundfile.SoundFileError, OSError) as error:
-        if not parts:
-            raise Undecodable(f"does not decode ({str(error).rsplit(':', 1)[-1].strip(' .')})") from None
+        if not blocks:
+            raise DecodingError(f"does not decode ({str(error).rsplit(':', 1)[-1].strip(' .')})") from None
         remark = "damaged: decoded up to the damage"
-    if not parts:
-        raise Undecodable("holds no samples")
-    wave = np.concatenate(parts)
+    if not blocks:
+        raise DecodingError("holds no samples")
+    wave = np.concatenate(blocks)
     if not np.isfinite(wave).all():
-        raise Undecodable("has samples that are NaN or infinite")
-    if (peak := float(np.abs(wave).max())) > LOUDEST:
-        raise Undecodable(f"has a peak of {peak:.3g}, where full scale is 1")
+        raise DecodingError("has samples that are NaN or infinite")
+    if (peak := float(np.abs(wave).max())) > MAX_PEAK:
+        raise DecodingError(f"has a peak of {peak:.3g}, where full scale is 1")
     return wave, rate, remark
 
 
+def check_regular_file(path: Path) -> None:
+    """Raise ``DecodingError`` if a file is missing, empty, not regular, or has a name that libsndfile cannot take."""
+    try:
+        status = path.stat()
+        str(path).encode()
+    except OSError as error:
+        raise DecodingError(error.strerror.lower() if error.strerror else "cannot be opened") from None
+    except UnicodeEncodeError:
+        raise DecodingError("its name is not valid UTF-8; rename it") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise DecodingError("not a regular file")
+    if status.st_size == 0:
+        raise DecodingError("empty (0 bytes)")
+
+
 def resample(wave: np.ndarray, rate: float, target: float) -> np.ndarray:
-    """Bring ``wave`` [S] from ``rate`` to ``target`` Hz (soxr, high quality); never empty."""
+    """Resample ``wave`` [S] from ``rate`` to ``target`` Hz (soxr, high quality), to at least one sample."""
     if rate == target:
         return wave
     resampled = soxr.resample(wave, rate, target)
@@ -140,96 +99,32 @@ def resample(wave: np.ndarray, rate: float, target: float) -> np.ndarray:
 
 
 def load(path: Path, sample_rate: int) -> np.ndarray:
-    """Mono float32 samples of a file at ``sample_rate`` Hz  [S]"""
+    """Mono float32 samples [S] of a file at ``sample_rate`` Hz. Raises ``DecodingError``."""
     wave, rate, _ = decode(path)
     return resample(wave, rate, sample_rate)
 
 
-def read(path: Path, root: Path, sample_rate: int) -> Sound:
-    """Decode one file of a collection.
-
-    Raises:
-        Undecodable: the file does not decode, or is silent
-    """
-    wave, rate, remark = decode(path)
-    # before resampling, so that a recording is the same source at every rate of the model
-    digest = hashlib.sha256(wave.tobytes()).hexdigest()
-    wave = resample(wave, rate, sample_rate)
-    if float(np.abs(wave).max()) < QUIETEST:
-        raise Undecodable("silent from beginning to end")
-    return Sound(path, shown(path.relative_to(root)), wave, digest, remark)
-
-
-def look(path: Path, root: Path, sample_rate: int, cache: Cache) -> Sound | str:
-    """One file of a collection, from the cache or else decoded: its sound, or why it is refused."""
-    name = shown(path.relative_to(root))
-    if kept := cache.get(name, path):
-        return kept.refused or Sound(path, name, cache.wave(kept), kept.digest, kept.remark)
-    try:
-        before = cache.stamp(path)  # before it is read: a change while it is read is a change
-        sound = read(path, root, sample_rate)
-    except Undecodable as reason:
-        cache.put(name, Kept(before, refused=str(reason)))
-        return str(reason)
-    kept_there = cache.put(name, Kept(before, digest=sound.digest, remark=sound.remark), sound.wave)
-    return replace(sound, wave=NOTHING) if kept_there else sound
-
-
-def scan(root: Path, sample_rate: int, paths: list[Path] | None = None, cache: Path | None = None) -> Scan:
-    """Decode every sound file below ``root``, or those of ``paths``, at ``sample_rate`` Hz.
-
-    Args:
-        cache: folder where decoded sounds are kept, so that only what has changed is decoded again
-
-    Raises:
-        Refusal: there is no folder, no sound file in it, or none that decodes (listing why)
-    """
-    # here, as it costs a tenth of a second that a refusal need not wait for
-    from tqdm import tqdm
-
-    sounds, refused = [], {}
-    paths = list_files(root) if paths is None else paths
-    with Cache(cache, root, sample_rate) as kept:
-        for path in tqdm(paths, desc="reading", unit=" files", leave=False, delay=1):
-            found = look(path, root, sample_rate, kept)
-            if isinstance(found, Sound):
-                sounds.append(found)
-            else:
-                refused[shown(path.relative_to(root))] = found
-    if not sounds:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:10])
-        raise Refusal(f"none of the {len(refused)} sound files in {root} can be used: {reasons}")
-    for number, sound in enumerate(sounds):
-        if not sound.wave.size:  # it is on disk by now; if even that went wrong, decode it again
-            wave = kept.recall(sound.name)
-            sounds[number] = read(sound.path, root, sample_rate) if wave is None else replace(sound, wave=wave)
-    return Scan(sounds, refused)
-
-
-def forget_time(path: Path) -> None:
-    """Zero the time of writing that libsndfile puts into a float WAV: equal samples, equal bytes.
-
-    It stands in the PEAK chunk, after the chunk's name, size and version of four bytes each.
-    """
-    with path.open("r+b") as file:
-        where = file.read(256).find(b"PEAK")
-        if where >= 0:
-            file.seek(where + 12)
-            file.write(bytes(4))
-
-
 def write(path: Path, wave: np.ndarray, sample_rate: int, subtype: str = "FLOAT") -> None:
-    """Write mono samples [S] as WAV; a write that fails leaves no half file behind.
+    """Write mono samples [S] as a WAV file; if it fails, no partial file is left.
 
-    Float samples by default: a model's output may pass full scale, and clipping is not ours to do.
+    Float samples by default, as the output of a model may exceed full scale. Raises ``InputError`` if it fails.
     """
     temporary = path.with_name(f".{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(temporary, wave, sample_rate, subtype=subtype, format="WAV")
-        forget_time(temporary)
+        clear_timestamp(temporary)
         os.replace(temporary, path)
     except (soundfile.SoundFileError, OSError) as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise Refusal(f"cannot write {path}: {error}") from None
+        raise InputError(f"cannot write {path}: {error}") from None
+
+
+def clear_timestamp(path: Path) -> None:
+    """Zero the timestamp that libsndfile writes into a float WAV, so that equal samples make equal bytes."""
+    with path.open("r+b") as file:
+        where = file.read(256).find(b"PEAK")
+        if where >= 0:
+            file.seek(where + 12)  # after the chunk's name, size and version of four bytes each
+            file.write(bytes(4))

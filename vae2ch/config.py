@@ -1,166 +1,166 @@
-"""The configuration's types and ranges; ``conf/`` holds the values.
+"""Types and ranges of all settings, whose values are in ``conf/``. Imports no torch, so that errors appear at once."""
 
-Light on purpose: ``--help`` and refusals answer without importing torch.
-"""
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, is_dataclass
+from types import NoneType
+from typing import Any, TypeVar, cast, get_args
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from vae2ch.errors import InputError, suggest
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
-
-from vae2ch.refusal import Refusal, nearest
+Settings = TypeVar("Settings")
 
 
-def limited(default: Any = MISSING, *, low: float | None = None, high: float | None = None, choices: tuple = ()) -> Any:
-    """A field whose value must lie in [low, high], or be one of ``choices``."""
-    return field(default=default, metadata={"low": low, "high": high, "choices": choices})
+def ranged(low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
+    """A dataclass field that ``from_mapping`` requires to lie in [low, high], or to be one of ``choices``."""
+    return field(metadata={"low": low, "high": high, "choices": choices})
 
 
-@dataclass
-class Data:
-    """Where the sounds come from, and how they are dealt out."""
+@dataclass(kw_only=True)
+class DataConfig:
+    """Source of the sounds, split and batches."""
 
-    source: str = limited(choices=("notes", "folder", "nsynth"))
-    root: str = MISSING
-    validation: float = limited(low=0.0, high=0.9)  # share of the recordings
-    test: float = limited(low=0.0, high=0.9)
-    cache: str | None = MISSING  # where decoded sounds are kept; null: nowhere
-    limit: int | None = limited(low=1)  # files of each NSynth split
-    train_segments: int | None = limited(low=1)  # train on the first so many alone; null: on all
-    batch_size: int = limited(low=2)
-    epoch_segments: int = limited(low=1)  # an epoch passes over a small set until it has so many
-    workers: int | None = limited(low=0, high=64)  # processes that read ahead; null: as many as suit the device
+    source: str = ranged(choices=("notes", "folder", "nsynth"))
+    root: str
+    validation: float = ranged(0.0, 0.9)  # fraction of the recordings
+    test: float = ranged(0.0, 0.9)
+    cache: str | None  # folder for decoded sounds; null: decode at every run
+    limit: int | None = ranged(1)  # files per NSynth split; null: all
+    train_segments: int | None = ranged(1)  # train on the first so many segments only; null: all
+    batch_size: int = ranged(2)
+    epoch_segments: int = ranged(1)  # minimum number of segments in an epoch
+    workers: int | None = ranged(0, 64)  # processes of the DataLoader; null: depends on the device
 
 
-@dataclass
-class Augment:
-    """How a segment is varied each time that it is seen."""
+@dataclass(kw_only=True)
+class AugmentConfig:
+    """Random variation of the training segments."""
 
-    speed: float = limited(low=0.0, high=1.0)  # share; 0.06 is a semitone
-    shift: float = limited(low=0.0, high=1.0)  # seconds
-    gain_db: float = limited(low=0.0, high=40.0)
-    polarity: bool = MISSING
+    speed: float = ranged(0.0, 1.0)  # maximum relative change of speed and pitch; 0.06 is a semitone
+    shift: float = ranged(0.0, 1.0)  # maximum delay in seconds
+    gain_db: float = ranged(0.0, 40.0)  # maximum change in dB of the loudest bin, which is else at full scale
+    polarity: bool  # whether to flip the sign of half of the segments
 
 
 @dataclass
-class Representation:
-    """The transform between sound and spectrogram."""
+class RepresentationConfig:
+    """Parameters of the transform between waveform and spectrogram."""
 
-    sample_rate: int = limited(low=8000, high=192000)  # Hz
-    n_fft: int = limited(low=64, high=16384)
-    hop: int = limited(low=16, high=8192)
-    frames: int = limited(low=2, high=4096)  # of a segment
-    gain: float = limited(low=1.0, high=1e8)
-
-
-@dataclass
-class Model:
-    """The VAE."""
-
-    latent_dim: int = limited(low=1, high=65536)
-    dropout: float = limited(low=0.0, high=0.95)
+    sample_rate: int = ranged(8000, 192000)  # Hz
+    n_fft: int = ranged(64, 16384)  # samples per window, even
+    hop: int = ranged(16, 8192)  # samples between frames
+    frames: int = ranged(2, 4096)  # frames per segment
+    gain: float = ranged(1.0, 1e8)  # inverse of the amplitude at the knee of the logarithm
 
 
 @dataclass
-class Training:
-    """Loss weights, optimizer and schedule."""
+class ModelConfig:
+    """Size and dropout of the VAE."""
 
-    learning_rate: float = limited(low=0.0, high=1.0)
-    weight_decay: float = limited(low=0.0, high=10.0)
-    warmup_steps: int = limited(low=0)
-    amplitude_weight: float = limited(low=0.0)
-    frequency_weight: float = limited(low=0.0)
-    kl_weight: float = limited(low=0.0)
-    kl_warmup_steps: int = limited(low=0)
-    free_bits: float = limited(low=0.0)  # nats per latent
-    patience: int = limited(low=1)  # epochs without a better validation loss
+    latent_dim: int = ranged(1, 65536)
+    dropout: float = ranged(0.0, 0.95)
 
 
 @dataclass
-class Trainer:
-    """The machine."""
+class TrainingConfig:
+    """Loss weights, optimiser and schedule."""
 
-    accelerator: str = limited(choices=("auto", "cpu", "gpu", "mps"))
-    devices: int = limited(low=1, high=1024)
-    strategy: str = limited(choices=("auto", "ddp"))
-    precision: str = limited(choices=("auto", "32-true", "bf16-mixed"))
-    max_epochs: int = limited(low=1)
-    gradient_clip_val: float = limited(low=0.0)
-    limit_train_batches: int | None = limited(None, low=1)
-    limit_val_batches: int | None = limited(None, low=1)
-    limit_test_batches: int | None = limited(None, low=1)
-
-
-@dataclass
-class Media:
-    """What can be seen and heard of a run."""
-
-    sounds: int = limited(low=1, high=32)  # held-out sounds in TensorBoard and in the report
+    learning_rate: float = ranged(0.0, 1.0)
+    weight_decay: float = ranged(0.0, 10.0)
+    warmup_steps: int = ranged(0)
+    amplitude_weight: float = ranged(0.0)
+    frequency_weight: float = ranged(0.0)
+    kl_weight: float = ranged(0.0)
+    kl_warmup_steps: int = ranged(0)
+    free_bits: float = ranged(0.0)  # nats per latent
+    patience: int = ranged(1)  # epochs without a lower validation loss before the run stops
 
 
 @dataclass
-class Config:
-    """A run."""
+class TrainerConfig:
+    """Device, precision and limits of the Lightning Trainer."""
 
-    latent_dim: int = limited(low=1, high=65536)
-    minutes: float | None = limited(low=0.01, high=1e6)  # of training; null: until max_epochs or a plateau
-    seed: int = limited(low=0, high=2**31 - 1)
-    name: str = MISSING
-    preset: str = MISSING  # the name of the preset, to tell runs apart by
-    data: Data = field(default_factory=Data)
-    augment: Augment = field(default_factory=Augment)
-    representation: Representation = field(default_factory=Representation)
-    model: Model = field(default_factory=Model)
-    training: Training = field(default_factory=Training)
-    trainer: Trainer = field(default_factory=Trainer)
-    media: Media = field(default_factory=Media)
+    accelerator: str = ranged(choices=("auto", "cpu", "gpu", "mps"))
+    devices: int = ranged(1, 1024)
+    strategy: str = ranged(choices=("auto", "ddp"))
+    precision: str = ranged(choices=("auto", "32-true", "bf16-mixed"))
+    max_epochs: int = ranged(1)
+    gradient_clip_val: float = ranged(0.0)
+    limit_train_batches: int | None = ranged(1)
+    limit_val_batches: int | None = ranged(1)
+    limit_test_batches: int | None = ranged(1)
 
 
-def register() -> None:
-    """Make the schema known to Hydra; ``conf/config.yaml`` names it first in its defaults."""
-    ConfigStore.instance().store(name="schema", node=Config)
+@dataclass
+class MediaConfig:
+    """Audio and images in TensorBoard and in the report."""
+
+    sounds: int = ranged(1, 32)  # held-out sounds
 
 
-def keys(schema: type = Config, prefix: str = "") -> Iterator[str]:
-    """Every key of the configuration, dotted."""
+@dataclass(kw_only=True)
+class RunConfig:
+    """All settings of one run."""
+
+    latent_dim: int = ranged(1, 65536)
+    minutes: float | None = ranged(0.01, 1e6)  # time limit of the training; null: none
+    seed: int = ranged(0, 2**31 - 1)
+    name: str
+    preset: str
+    data: DataConfig
+    augment: AugmentConfig
+    representation: RepresentationConfig
+    model: ModelConfig
+    training: TrainingConfig
+    trainer: TrainerConfig
+    media: MediaConfig
+
+
+@dataclass
+class CodecConfig:
+    """Settings that a trained model needs; a checkpoint stores them."""
+
+    representation: RepresentationConfig
+    model: ModelConfig
+    amplitude_weight: float = ranged(0.0)  # as in training; the latents of a segment are optimised for the same loss
+    kl_weight: float = ranged(0.0)
+
+
+def keys(schema: Any, prefix: str = "") -> Iterator[str]:
+    """All keys of a dataclass and of the dataclasses in it, joined by dots."""
     for item in fields(schema):
         yield prefix + item.name
         if is_dataclass(item.type):
             yield from keys(item.type, f"{prefix}{item.name}.")
 
 
-def check(config: DictConfig) -> dict:
-    """Hold every value against its range, and hand the configuration on as a plain dict.
+def from_mapping(schema: type[Settings], values: Mapping[str, Any], prefix: str = "") -> Settings:
+    """Build a dataclass from nested mappings; ``prefix`` is the key of the group, with a dot.
 
-    Raises:
-        Refusal: a value is missing or out of range; names the key, the value, what is allowed
+    Raises ``InputError`` if a key is unknown or missing, or a value has the wrong type or is out of range.
     """
-    for key in OmegaConf.missing_keys(config):
-        hint = "give a folder of sound files, as in data.root=DIR" if key == "data.root" else "give it a value"
-        raise Refusal(f"{key} is not set; {hint}")
-    plain = OmegaConf.to_container(config, resolve=True)
-    check_ranges(plain, Config)
-    return plain
+    known = {item.name: item for item in fields(schema)}  # type: ignore[arg-type]
+    for name in values.keys() - known.keys():
+        raise InputError(f"unknown setting {prefix}{name}; {suggest(str(name), known)}")
+    for name in known.keys() - values.keys():
+        raise InputError(f"{prefix}{name} is not set")
+    return schema(**{name: checked(prefix + name, item, values[name]) for name, item in known.items()})
 
 
-def check_ranges(values: dict, schema: type, prefix: str = "") -> None:
-    """The recursive part of ``check``."""
-    known = [item.name for item in fields(schema)]
-    for name in values.keys() - set(known):
-        raise Refusal(f"{prefix}{name} is no setting; {nearest(name, known)}")
-    for item in fields(schema):
-        key, value = prefix + item.name, values[item.name]
-        if is_dataclass(item.type):
-            check_ranges(value, item.type, f"{key}.")
-            continue
-        low, high, choices = (item.metadata.get(name) for name in ("low", "high", "choices"))
-        if choices and value not in choices:
-            raise Refusal(f"{key}={value}: {nearest(str(value), choices)}")
-        if value is None or (low is None and high is None):
-            continue
-        # written so that NaN fails as well
-        if not ((low is None or value >= low) and (high is None or value <= high)):
-            allowed = f"at least {low}" if high is None else f"{low} to {high}"
-            raise Refusal(f"{key}={value} is out of range; allowed: {allowed}")
+def checked(key: str, item: Field, value: Any) -> Any:
+    """The value of one field, converted to its dataclass or to float. Raises ``InputError`` as ``from_mapping``."""
+    if is_dataclass(item.type) and isinstance(value, Mapping):
+        return from_mapping(cast(type, item.type), value, f"{key}.")
+    types = get_args(item.type) or (item.type,)
+    if float in types and type(value) is int:
+        value = float(value)
+    if type(value) not in types:  # exact, as a bool is an int too
+        names = " or ".join("null" if kind is NoneType else kind.__name__ for kind in types)
+        raise InputError(f"{key}={value}: expected {names}")
+    low, high, choices = (item.metadata.get(name) for name in ("low", "high", "choices"))
+    if choices and value not in choices:
+        raise InputError(f"{key}={value}: {suggest(str(value), choices)}")
+    inside = value is None or low is None or (value >= low and (high is None or value <= high))  # false for NaN
+    if not inside:
+        allowed = f"at least {low}" if high is None else f"{low} to {high}"
+        raise InputError(f"{key}={value} is out of range; allowed: {allowed}")
+    return value

@@ -1,65 +1,55 @@
-"""What the model is trained on: pure functions on tensors.
-
-Axes: B batch, F frequency bins, T time frames, D latents.
-"""
+"""Terms of the training loss: pure functions. Axes: B batch, F frequency bins, T time frames, D latents."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from vae2ch.representation import SCALE
+from vae2ch.representation import expand
 
-LOUDEST = 6.0  # log magnitude, 24 dB above full scale: beyond, an exponential helps nobody
-LEAST_ENERGY = 1e6  # of one bin 60 dB above the logarithm's knee: what is softer is silence
+MAX_LOG_MAGNITUDE = 6.0  # 24 dB re full scale at a gain of 1e4; keeps the exponential finite
+MIN_ENERGY = 1e6  # lower bound of the divisor: energy of one bin 60 dB above the knee
 
 
-def magnitude_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference of two log magnitudes [B, F, T]; scalar, 1 is (17 dB)^2 far above the floor.
-
-    Squared, not absolute: most of a spectrogram is near silence, and the median of what a bin may
-    hold is then silence as well, which is what an absolute error teaches.
-    """
+def log_magnitude_error(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of log magnitudes [B, F, T]; a scalar, 1 is (17 dB)^2 well above the knee."""
+    # not absolute: that is minimised by the median, which is silence, as most bins are nearly silent
     return (predicted - target).square().mean()
 
 
-def amplitude(magnitude: Tensor) -> Tensor:
-    """Of a log magnitude: how many times the logarithm's knee, same shape."""
-    return torch.expm1(SCALE * magnitude.clamp(max=LOUDEST))
+def amplitude(log_magnitude: Tensor) -> Tensor:
+    """Amplitude relative to the knee of the logarithm, bounded by ``MAX_LOG_MAGNITUDE``; same shape."""
+    return expand(log_magnitude.clamp(max=MAX_LOG_MAGNITUDE))
 
 
-def amplitude_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Squared difference of two amplitudes [B, F, T], over the target's energy  [B]
+def squared_spectral_convergence(predicted: Tensor, target: Tensor) -> Tensor:
+    """Squared error of amplitudes [B, F, T] divided by the energy of the target  [B]
 
-    The square of what Arik et al. (2019), "Fast spectrogram inversion using multi-head convolutional neural
-    networks", call spectral convergence. The error of a logarithm counts every bin alike; this one the loud ones.
+    The square of the spectral convergence of Arik et al. (2019), "Fast spectrogram inversion using multi-head
+    convolutional neural networks". It weights loud bins; the error of the logarithm weights all bins alike.
     """
-    energy = target.square().sum(dim=(-2, -1)).clamp(min=LEAST_ENERGY)
+    energy = target.square().sum(dim=(-2, -1)).clamp(min=MIN_ENERGY)
     return (predicted - target).square().sum(dim=(-2, -1)) / energy
 
 
-def frequency_error(predicted: Tensor, target: Tensor, magnitude: Tensor) -> Tensor:
-    """Circular distance of instantaneous frequencies [B, F, T], weighted by the true magnitude.
+def frequency_error(predicted: Tensor, target: Tensor, log_magnitude: Tensor) -> Tensor:
+    """Circular error of instantaneous frequencies [B, F, T], weighted by the target's log magnitude.
 
-    ``sum(m * (1 - cos(pi (p - t)))) / sum(m)``, a scalar in [0, 2]: -1 and +1 are the same
-    angle, and where there is no energy the angle is noise and does not count.
+    ``sum(m * (1 - cos(pi (p - t)))) / sum(m)``, a scalar in [0, 2]. Circular, as -1 and +1 are the same
+    angle; weighted, as the phase of a bin without energy is noise.
     """
     distance = 1 - torch.cos(math.pi * (predicted - target))
-    return (magnitude * distance).sum() / magnitude.sum().clamp(min=1e-6)
+    return (log_magnitude * distance).sum() / log_magnitude.sum().clamp(min=1e-6)
 
 
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mean, exp(logvar)) || N(0, 1)) in nats, of each latent, averaged over the batch.
-
-    [B, D] -> [D]. Summed over D it is the KL term of Kingma and Welling (2014), equation 10.
-    """
+    """KL(N(mean, exp(logvar)) || N(0, 1)) in nats for each latent (Kingma and Welling 2014): [B, D] -> [D]"""
     return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean(dim=0)
 
 
-def free_bits(kl: Tensor, floor: float) -> Tensor:
-    """Sum over latents [D] of the KL above ``floor`` nats each; a latent below it is left in peace.
+def free_bits(kl: Tensor, nats: float) -> Tensor:
+    """Sum over the latents [D] of the KL in excess of ``nats``.
 
-    Kingma et al. (2016), "Improved variational inference with inverse autoregressive flow", with
-    the floor's constant subtracted, so that a collapsed model shows 0.
+    Kingma et al. (2016), "Improved variational inference with inverse autoregressive flow", less the constant.
     """
-    return (kl - floor).clamp(min=0).sum()
+    return (kl - nats).clamp(min=0).sum()

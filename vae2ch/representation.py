@@ -1,13 +1,14 @@
 """Waveform to two channels and back: log magnitude and instantaneous frequency.
 
-With X[k, t] the short-time Fourier transform (Hann window, hop H, N-point):
+With X[k, t] the short-time Fourier transform (Hann window, hop H, N-point), A its magnitude for a sine
+at full scale, and L the level of the segment:
 
-    magnitude   m[k, t] = log1p(gain * |X[k, t]| / A) / SCALE          A: a full-scale sine's |X|
-    frequency   f[k, t] = princarg(phi[k, t] - phi[k, t-1] - 2 pi k H / N) / pi
+    log magnitude            m[k, t] = log1p(gain * |X[k, t]| / (A * L)) / LOG_SCALE
+    instantaneous frequency  f[k, t] = princarg(phi[k, t] - phi[k, t-1] - 2 pi k H / N) / pi
+    level                    L       = max |X| / A, at least MIN_LEVEL
 
-f is the phase advance per hop, as deviation from the bin's centre, in half-turns: a steady sine
-on a bin's centre gives 0, one a bin higher 2H/N. The first frame carries the phase itself, so
-that nothing is lost: the inverse sums f over time and transforms back.
+f is the phase advance per hop relative to the centre of the bin, in half-turns. The first frame holds the phase
+itself, so that nothing is lost: the inverse sums f over time and transforms back.
 """
 
 import math
@@ -16,13 +17,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-# Phases are rounded to 2^-21 half-turns (3e-6 rad, an error 128 dB below the signal). On that
-# grid a difference of two phases is exact in float32, so integrating never drifts, however long
-# the sound.
-PHASE_GRID = 2.0**21
-# log1p(gain * |X|) reaches 9.2 for a full-scale sine at a gain of 1e4; the net sees about a half.
-SCALE = 2.0
-QUIETEST = 1e-4  # -80 dB: what is below is not brought up
+from vae2ch.config import RepresentationConfig
+
+# Phases are rounded to 2^-21 half-turns, an error 128 dB below the signal. Differences of multiples of this step
+# are exact in float32, and their running sum in float64: phases do not drift, however long the sound.
+PHASE_STEPS_PER_HALF_TURN = 2.0**21
+# log1p(gain) is 9.2 at a gain of 1e4; divided by 2, typical values of channel 0 are near 0.5.
+LOG_SCALE = 2.0
+MIN_LEVEL = 1e-4  # -80 dB re full scale; quieter segments are not amplified further
+
+
+def compress(amplitude: Tensor) -> Tensor:
+    """Log magnitude of an amplitude that is relative to the knee of the logarithm, same shape."""
+    return torch.log1p(amplitude) / LOG_SCALE
+
+
+def expand(log_magnitude: Tensor) -> Tensor:
+    """Amplitude relative to the knee of the logarithm; the inverse of ``compress``, same shape."""
+    return torch.expm1(LOG_SCALE * log_magnitude)
 
 
 class Size(NamedTuple):
@@ -32,110 +44,96 @@ class Size(NamedTuple):
     frames: int
 
 
+class Analysis(NamedTuple):
+    """Result of ``Representation.forward``."""
+
+    spectrogram: Tensor  # both channels, the loudest bin at full scale  [B, 2, F, T]
+    level: Tensor  # amplitude of the loudest bin re full scale, before it was divided out  [B]
+
+
 class Representation(nn.Module):
-    """An invertible transform between sound and two-channel spectrograms.
+    """An invertible transform between waveforms and two-channel spectrograms.
 
     Axes: B batch, S samples, F frequency bins (n_fft // 2 + 1), T frames.
 
-    Args:
-        sample_rate: Hz
-        n_fft: samples per window; even. 1022 gives exactly 512 bins, with nothing dropped.
-        hop: samples between frames; at about n_fft / 4 a sine's main lobe fits in [-1, 1]
-        frames: frames of one segment, what the model sees at once
-        gain: how far the logarithm reaches down; 1e4 keeps 80 dB
+    An ``n_fft`` of 1022 gives exactly 512 bins; with a hop of about n_fft / 4 the frequency does not wrap within the
+    main lobe of a sine. Raises ``ValueError`` if ``n_fft`` is odd or the hop larger than half of it.
     """
 
-    window: Tensor
-    advance: Tensor
-
-    def __init__(self, *, sample_rate: int, n_fft: int, hop: int, frames: int, gain: float) -> None:
+    def __init__(self, config: RepresentationConfig) -> None:
         super().__init__()
+        n_fft, hop = config.n_fft, config.hop
         if n_fft % 2 or not 0 < hop <= n_fft // 2:
-            raise ValueError(f"n_fft must be even and hop at most n_fft / 2: found {n_fft} and {hop}")
-        if frames < 2:
-            raise ValueError(f"frames must be at least 2: found {frames}")
-        self.sample_rate, self.n_fft, self.hop, self.gain = sample_rate, n_fft, hop, gain
-        self.size = Size(n_fft // 2 + 1, frames)
-        self.segment = (frames - 1) * hop
+            raise ValueError(
+                f"representation.n_fft must be even and representation.hop at most half of it: found {n_fft} and {hop}"
+            )
+        self.sample_rate, self.n_fft, self.hop, self.gain = config.sample_rate, n_fft, hop, config.gain
+        self.size = Size(n_fft // 2 + 1, config.frames)
+        self.segment = (config.frames - 1) * hop  # samples
         window = torch.hann_window(n_fft)
-        centre = torch.arange(self.size.bins, dtype=torch.float64) * 2 * hop / n_fft
+        advance = torch.arange(self.size.bins, dtype=torch.float64) * 2 * hop / n_fft
         self.register_buffer("window", window, persistent=False)
-        self.register_buffer("advance", on_grid(wrap(centre)).float()[:, None], persistent=False)
-        self.full_scale = float(window.double().sum()) / 2
+        self.register_buffer("centre_advance", round_phase(wrap(advance)).float()[:, None], persistent=False)
+        self.full_scale = float(window.double().sum()) / 2  # STFT magnitude of a sine with amplitude 1
+        self.knee = self.full_scale / config.gain  # STFT magnitude at the knee of the logarithm
 
-    def frames_of(self, samples: int) -> int:
-        """Frames that ``samples`` samples become: the last hop is filled up with zeros."""
-        return 1 + max(1, math.ceil(samples / self.hop))
+    def forward(self, wave: Tensor, peak_gain: Tensor | None = None) -> Analysis:
+        """Analyse ``wave`` [B, S], any S >= 1; T is 1 + ceil(S / hop), at least 2, as the last hop is zero-padded.
 
-    def forward(self, wave: Tensor) -> Tensor:
-        """Analyse ``wave`` [B, S], any S >= 1, into [B, 2, F, T] with T = ``frames_of(S)``."""
+        ``peak_gain`` [B] is the amplitude that the loudest bin gets, re full scale, instead of 1.
+        """
         with torch.autocast(wave.device.type, enabled=False):
-            whole = (self.frames_of(wave.shape[-1]) - 1) * self.hop
-            wave = nn.functional.pad(wave.float(), (0, whole - wave.shape[-1]))
-            spectrum = self.spectrum(wave)  # [B, F, T]
-            magnitude = self.magnitude(spectrum.abs())
-            return torch.stack([magnitude, self.differentiate(spectrum.angle() / math.pi)], dim=1)
+            hops = max(1, math.ceil(wave.shape[-1] / self.hop))
+            spectrum = self.stft(nn.functional.pad(wave.float(), (0, hops * self.hop - wave.shape[-1])))
+            amplitude = spectrum.abs() / self.full_scale  # [B, F, T]
+            level = amplitude.amax(dim=(-2, -1)).clamp(min=MIN_LEVEL)
+            level = level if peak_gain is None else level / peak_gain
+            log_magnitude = compress(amplitude * (self.gain / level)[:, None, None])
+            frequency = self.differentiate(spectrum.angle() / math.pi)
+            return Analysis(torch.stack([log_magnitude, frequency], dim=1), level)
 
-    def inverse(self, spectrogram: Tensor, samples: int | None = None) -> Tensor:
-        """Sound of ``spectrogram`` [B, 2, F, T] as [B, S]; S is ``samples`` or (T - 1) * hop."""
+    def inverse(self, spectrogram: Tensor, level: Tensor, samples: int | None = None) -> Tensor:
+        """Waveform of an ``Analysis`` [B, 2, F, T], [B] as [B, S]; S is ``samples`` or (T - 1) * hop."""
         with torch.autocast(spectrogram.device.type, enabled=False):
-            magnitude, frequency = spectrogram.float().unbind(dim=1)  # [B, F, T] each
+            log_magnitude, frequency = spectrogram.float().unbind(dim=1)  # [B, F, T] each
             phase = math.pi * self.integrate(frequency)
-            return self.synthesise(torch.polar(self.amplitude(magnitude), phase))[..., :samples]
+            wave = self.istft(torch.polar(self.magnitude(log_magnitude), phase))
+            return (level[:, None] * wave)[..., :samples]
 
-    def spectrum(self, wave: Tensor) -> Tensor:
-        """Short-time Fourier transform of [B, S], a multiple of the hop  [B, F, T]"""
+    def stft(self, wave: Tensor) -> Tensor:
+        """Short-time Fourier transform of [B, S], S a multiple of the hop, zero-padded at both ends  [B, F, T]"""
         return torch.stft(wave, self.n_fft, self.hop, window=self.window, pad_mode="constant", return_complex=True)
 
-    def synthesise(self, spectrum: Tensor) -> Tensor:
-        """The wave whose spectrum is nearest to [B, F, T]: its inverse transform  [B, S]"""
-        whole = (spectrum.shape[-1] - 1) * self.hop
-        return torch.istft(spectrum, self.n_fft, self.hop, window=self.window, length=whole)
+    def istft(self, spectrum: Tensor) -> Tensor:
+        """Least-squares inverse of ``stft``: [B, F, T] -> [B, S], S = (T - 1) * hop"""
+        length = (spectrum.shape[-1] - 1) * self.hop
+        return torch.istft(spectrum, self.n_fft, self.hop, window=self.window, length=length)
 
-    def magnitude(self, amplitude: Tensor) -> Tensor:
-        """Channel 0 of the absolute values of a short-time Fourier transform, same shape."""
-        return torch.log1p(self.gain / self.full_scale * amplitude) / SCALE
-
-    def amplitude(self, magnitude: Tensor) -> Tensor:
-        """The mirror image of ``magnitude``."""
-        return torch.expm1(SCALE * magnitude) * (self.full_scale / self.gain)
-
-    def level(self, spectrogram: Tensor) -> Tensor:
-        """Amplitude of the loudest bin of [B, 2, F, T], relative to full scale, at least ``QUIETEST``  [B]"""
-        loudest = spectrogram[:, 0].float().amax(dim=(-2, -1))
-        return (self.amplitude(loudest) / self.full_scale).clamp(min=QUIETEST)
-
-    def scaled(self, spectrogram: Tensor, factor: Tensor) -> Tensor:
-        """The spectrogram [B, 2, F, T] of the same sounds, each ``factor`` [B] times as loud."""
-        magnitude, frequency = spectrogram.float().unbind(dim=1)
-        louder = self.magnitude(factor[:, None, None] * self.amplitude(magnitude))
-        return torch.stack([louder, frequency], dim=1)
-
-    def levelled(self, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
-        """The spectrogram [B, 2, F, T] with its loudest bin at full scale, same shape, and the level it had  [B]"""
-        level = self.level(spectrogram)
-        return self.scaled(spectrogram, 1 / level), level
+    def magnitude(self, log_magnitude: Tensor) -> Tensor:
+        """STFT magnitude of channel 0, for a level of 1; same shape."""
+        return expand(log_magnitude) * self.knee
 
     def differentiate(self, phase: Tensor) -> Tensor:
-        """Phase in half-turns [B, F, T] to instantaneous frequency in [-1, 1], same shape."""
-        phase = on_grid(phase)
-        steps = wrap(torch.diff(phase, dim=-1) - self.advance)
+        """Instantaneous frequency in [-1, 1] of phases in half-turns [B, F, T], same shape."""
+        phase = round_phase(phase)
+        steps = wrap(torch.diff(phase, dim=-1) - self.centre_advance)
         return torch.cat([phase[..., :1], steps], dim=-1)
 
     def integrate(self, frequency: Tensor) -> Tensor:
-        """The mirror image of ``differentiate``: running sum over time, wrapped to [-1, 1]."""
+        """Phase in half-turns, wrapped to [-1, 1]; the inverse of ``differentiate``, same shape."""
         # float64, as the sum grows with the number of frames; Apple's GPUs have none
         precise = torch.float32 if frequency.device.type == "mps" else torch.float64
         first, steps = frequency.to(precise).split([1, frequency.shape[-1] - 1], dim=-1)
-        phase = torch.cat([first, steps + self.advance.to(precise)], dim=-1).cumsum(dim=-1)
+        phase = torch.cat([first, steps + self.centre_advance.to(precise)], dim=-1).cumsum(dim=-1)
         return wrap(phase).float()
 
 
 def wrap(half_turns: Tensor) -> Tensor:
-    """Principal value of an angle in half-turns, in [-1, 1]."""
+    """Principal value in [-1, 1] of angles in half-turns."""
     return half_turns - 2 * torch.round(half_turns.detach() / 2)
 
 
-def on_grid(half_turns: Tensor) -> Tensor:
-    """Round to the phase grid; the gradient passes as if nothing were rounded."""
-    return half_turns + (torch.round(half_turns * PHASE_GRID) / PHASE_GRID - half_turns).detach()
+def round_phase(half_turns: Tensor) -> Tensor:
+    """Angles rounded to multiples of the phase step; the gradient is that of the identity."""
+    rounded = torch.round(half_turns * PHASE_STEPS_PER_HALF_TURN) / PHASE_STEPS_PER_HALF_TURN
+    return half_turns + (rounded - half_turns).detach()

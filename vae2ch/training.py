@@ -1,9 +1,7 @@
-"""The LightningModule: losses, steps, optimizer and schedule of the VAE."""
+"""The LightningModule: loss, steps, optimiser and learning-rate schedule of a ``SoundCodec``."""
 
 import itertools
 import math
-from collections import deque
-from typing import NamedTuple
 
 import lightning
 import numpy as np
@@ -12,245 +10,162 @@ from lightning.pytorch.callbacks import Timer
 from torch import Tensor, nn
 
 from vae2ch import losses
+from vae2ch.codec import CHECKPOINT_KEY, SoundCodec
+from vae2ch.config import TrainingConfig
 from vae2ch.data import Batch
+from vae2ch.errors import InputError
 from vae2ch.metrics import active_units
 from vae2ch.model import VAE, Posterior
-from vae2ch.refinement import Weights, refine
-from vae2ch.refusal import Refusal
-from vae2ch.representation import Representation
 
-FAN_IN = 256  # inputs of a layer up to which it has the full learning rate
-SEEN = 100  # batches of which it is remembered where among the latents they lay
-KNOWN = 512  # sounds that draws start from
-SMOOTHING = 0.4  # of draws: as far from the training sounds as held-out sounds are
-QUIET = 0.1  # peak of draws before any sound has been seen
-FORMAT = 6  # of the checkpoint: raised when an older one can no longer be read
-
-
-def budget_spent(trainer: lightning.Trainer) -> float:
-    """Share of the run that is over, by steps or by the clock, whichever is further; in [0, 1]."""
-    spent = trainer.global_step / trainer.estimated_stepping_batches
-    for timer in (callback for callback in trainer.callbacks if isinstance(callback, Timer)):
-        elapsed, remaining = timer.time_elapsed(), timer.time_remaining()
-        if remaining is not None:
-            spent = max(spent, elapsed / (elapsed + remaining))
-    return min(1.0, spent)
-
-
+FULL_RATE_FAN_IN = 256  # inputs per output up to which a layer has the full learning rate
+FINAL_RATE = 0.02  # learning rate at the end of the run, as a fraction of the full rate
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
-def inputs_of(layer: nn.Module) -> int:
-    """How many numbers one output of a layer is summed from."""
-    if isinstance(layer, nn.ConvTranspose2d):  # each place of the kernel serves one in stride x stride outputs
+def training_progress(trainer: lightning.Trainer) -> float:
+    """Fraction of the run that is over, by steps or by time, whichever is larger; in [0, 1]."""
+    done = trainer.global_step / trainer.estimated_stepping_batches
+    for timer in (callback for callback in trainer.callbacks if isinstance(callback, Timer)):
+        elapsed, remaining = timer.time_elapsed(), timer.time_remaining()
+        if remaining is not None:
+            done = max(done, elapsed / (elapsed + remaining))
+    return min(1.0, done)
+
+
+def learning_rate_factor(step: int, progress: float, warmup_steps: int) -> float:
+    """Linear warm-up over the first steps, times half a cosine over the progress [0, 1] of the run."""
+    warmup = min(1.0, (step + 1) / max(1, warmup_steps))
+    return warmup * (FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def kl_weight(step: int, weight: float, warmup_steps: int) -> float:
+    """Weight of the KL, growing linearly over the first steps."""
+    return weight * min(1.0, (step + 1) / max(1, warmup_steps))
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Seed of a step's noise, which thus does not depend on what ran before."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
+
+
+def fan_in(layer: nn.Module) -> int:
+    """Number of inputs that one output of a layer depends on."""
+    if isinstance(layer, nn.ConvTranspose2d):  # an output depends on one in stride x stride weights
         return layer.weight[:, 0].numel() // math.prod(layer.stride)
     return layer.weight[0].numel()
 
 
-class Seen(NamedTuple):
-    """Where a batch of training sounds lies among the latents, and how loud they are.
+def parameter_groups(vae: VAE, learning_rate: float, weight_decay: float) -> list[dict]:
+    """Parameters with their learning rate and weight decay, for an optimiser. Biases are not decayed.
 
-    Attributes:
-        mean: of the posterior  [B, D]
-        logvar: natural logarithm of its variance  [B, D]
-        peak: largest sample, either way  [B]
+    A step of Adam changes all weights by about the same amount, so the output of a layer changes with the number of
+    its inputs: above ``FULL_RATE_FAN_IN`` the learning rate is inversely proportional to it (Yang et al. 2022, "Tensor
+    programs V"). Otherwise the 32,768 inputs of the latents would undo the PCA initialisation within a few steps.
+    """
+    layers = sorted((layer for layer in vae.modules() if isinstance(layer, LAYERS)), key=fan_in)
+    weights = {id(layer.weight) for layer in layers}
+    biases = [parameter for parameter in vae.parameters() if id(parameter) not in weights]
+    groups = [{"params": biases, "lr": learning_rate, "weight_decay": 0.0}]
+    for inputs, same in itertools.groupby(layers, key=fan_in):
+        rate = learning_rate * min(1.0, FULL_RATE_FAN_IN / inputs)
+        groups.append({"params": [layer.weight for layer in same], "lr": rate, "weight_decay": weight_decay})
+    return groups
+
+
+class CodecTraining(lightning.LightningModule):
+    """Training of a codec on batches of spectrograms; ``seed`` is that of each step's noise.
+
+    The loss is ``magnitude + amplitude_weight * amplitude + frequency_weight * frequency + kl_weight * KL``. The
+    first three terms ignore the padding; the KL is summed over the latents and averaged over the batch.
     """
 
-    mean: Tensor
-    logvar: Tensor
-    peak: Tensor
-
-
-class VAEModule(lightning.LightningModule):
-    """Trains a VAE on batches of spectrograms.
-
-    The loss is ``magnitude + amplitude_weight * amplitude + frequency_weight * frequency + kl_weight * KL``:
-    the first three look at the unpadded bins and frames; the KL is summed over latents, averaged over the batch.
-
-    Args:
-        model: the ``model`` group of the configuration, as a plain dict
-        representation: the ``representation`` group
-        training: the ``training`` group
-        seed: of the weights and of every step's noise
-    """
-
-    def __init__(self, *, model: dict, representation: dict, training: dict, seed: int) -> None:
+    def __init__(self, codec: SoundCodec, config: TrainingConfig, seed: int) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False)
-        self.representation = Representation(**representation)
-        self.vae = VAE(**self.representation.size._asdict(), **model)
-        # training sounds: where they lie among the latents, and their peaks; until some have been seen, from the prior
-        prior = torch.Generator().manual_seed(0)
-        self.register_buffer("known", torch.randn(KNOWN, self.vae.latent_dim, generator=prior))
-        self.register_buffer("peaks", torch.full((KNOWN,), QUIET))
-        self.register_buffer("centre", torch.zeros(self.vae.latent_dim))
-        self.register_buffer("spread", torch.eye(self.vae.latent_dim))
-        self.settings, self.seed = training, seed
-        self.seen: deque[Seen] = deque(maxlen=SEEN)  # of the last training batches
-        self.held_out: list[Posterior] = []  # of the validation sounds, until the epoch's end
-        self.kl_per_latent = torch.zeros(self.vae.latent_dim)
+        self.codec, self.config, self.seed = codec, config, seed
+        self.validation_posteriors: list[Posterior] = []  # of the current validation
+        self.kl_per_latent = torch.zeros(codec.vae.latent_dim)  # at the last validation  [D]
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        """Mark the checkpoint as ours, so that loading another kind of file can be refused by name."""
-        checkpoint["vae2ch"] = FORMAT
+        checkpoint[CHECKPOINT_KEY] = self.codec.description()
 
-    def draw(self, count: int, generator: torch.Generator, smoothing: float = SMOOTHING) -> tuple[Tensor, Tensor]:
-        """Latents of sounds that nobody made, from where the training sounds lie, and their peaks  [count, D], [count]
-
-        A smoothed bootstrap (Silverman 1986, "Density estimation", section 6.4): the latents of a sound,
-        moved at random as the sounds differ, and drawn in so that mean and covariance stay theirs; with
-        that sound's peak.
-
-        Args:
-            generator: on the CPU, so that a seed means the same everywhere
-            smoothing: 0 draws the sounds themselves, 1 from a Gaussian around all of them
-        """
-        rounds = math.ceil(count / KNOWN)  # every sound once before any twice
-        chosen = torch.cat([torch.randperm(KNOWN, generator=generator) for _ in range(rounds)])[:count]
-        chosen = chosen.to(self.known.device)
-        return self.near(self.known[chosen], generator, smoothing), self.peaks[chosen]
-
-    def near(self, latent: Tensor, generator: torch.Generator, smoothing: float = SMOOTHING) -> Tensor:
-        """Latents [B, D] moved at random, as those of the training sounds differ  [B, D]"""
-        noise = torch.randn(latent.shape, generator=generator).to(latent)
-        away = latent - self.centre
-        return self.centre + math.sqrt(1 - smoothing**2) * away + smoothing * noise @ self.spread.T
-
-    def settle(self) -> None:
-        """Remember the training sounds seen last: some, their mean among the latents, and the covariance's root."""
-        # on the CPU, as Apple's GPUs have no float64
-        mean, logvar, peak = (torch.cat(parts).cpu().double() for parts in zip(*self.seen, strict=True))
-        covariance = mean.T.cov(correction=0) + logvar.exp().mean(dim=0).diag()  # of the aggregate posterior
-        newest = (-1 - torch.arange(KNOWN)) % len(mean)
-        self.known.copy_(mean[newest])
-        self.peaks.copy_(peak[newest])
-        self.centre.copy_(mean.mean(dim=0))
-        self.spread.copy_(torch.linalg.cholesky(covariance))
-
-    def reconstruct(self, spectrogram: Tensor) -> Tensor:
-        """Spectrograms [B, 2, F, T] through the model, each at its own level, from refined latents; the same shape."""
-        levelled, level = self.representation.levelled(spectrogram)
-        weights = Weights(self.settings["amplitude_weight"], self.settings["kl_weight"])
-        latent = refine(self.vae, levelled, self.vae.encode(levelled), weights)
-        return self.representation.scaled(self.vae.decode(latent), level)
-
-    # -- loss ---------------------------------------------------------------------------------
-
-    def kl_weight(self) -> float:
-        """Grows linearly over the first steps, so that the latents carry something before they pay."""
-        ramp = (self.global_step + 1) / max(1, self.settings["kl_warmup_steps"])
-        return self.settings["kl_weight"] * min(1.0, ramp)
-
-    def terms(self, predicted: Tensor, target: Tensor, posterior: Posterior) -> dict[str, Tensor]:
-        """The loss and its parts; whatever was padded is left out.
-
-        Args:
-            predicted, target: spectrograms  [B, 2, F, T], padded or not
-            posterior: of the latents
-        """
-        bins, frames = self.representation.size
+    def terms(self, predicted: Tensor, target: Tensor, posterior: Posterior, kl_weight: float) -> dict[str, Tensor]:
+        """The loss and its terms, scalars, of padded spectrograms [B, 2, F, T]."""
+        bins, frames = self.codec.representation.size
         predicted, target = predicted[..., :bins, :frames], target[..., :bins, :frames]
-        magnitude = losses.magnitude_error(predicted[:, 0], target[:, 0])
-        amplitude = losses.amplitude_error(losses.amplitude(predicted[:, 0]), losses.amplitude(target[:, 0])).mean()
-        frequency = losses.frequency_error(predicted[:, 1], target[:, 1], magnitude=target[:, 0])
+        amplitudes = losses.amplitude(predicted[:, 0]), losses.amplitude(target[:, 0])
+        magnitude = losses.log_magnitude_error(predicted[:, 0], target[:, 0])
+        amplitude = losses.squared_spectral_convergence(*amplitudes).mean()
+        frequency = losses.frequency_error(predicted[:, 1], target[:, 1], log_magnitude=target[:, 0])
         kl = losses.kl_divergence(*posterior)  # [D]
-        # held-out losses compare over the whole run, so they don't warm up
-        weight = self.kl_weight() if self.training else self.settings["kl_weight"]
-        cost = weight * losses.free_bits(kl, self.settings["free_bits"])
-        heard = self.settings["amplitude_weight"] * amplitude + self.settings["frequency_weight"] * frequency
-        loss = magnitude + heard + cost
-        return {
-            "loss": loss,
-            "magnitude": magnitude,
-            "amplitude": amplitude,
-            "frequency": frequency,
-            "kl": kl.sum(),
-        }
+        weighted = self.config.amplitude_weight * amplitude + self.config.frequency_weight * frequency
+        loss = magnitude + weighted + kl_weight * losses.free_bits(kl, self.config.free_bits)
+        return {"loss": loss, "magnitude": magnitude, "amplitude": amplitude, "frequency": frequency, "kl": kl.sum()}
 
-    def step(self, batch: Batch, stage: str) -> tuple[Tensor, Posterior]:
-        """Reconstruct a batch, log the terms under ``stage``, return the loss."""
-        predicted, posterior = self.vae(batch.spectrogram)
-        terms = self.terms(predicted, batch.spectrogram, posterior)
+    def step(self, batch: Batch, stage: str, kl_weight: float) -> tuple[Tensor, Posterior]:
+        """Reconstruct a batch and log the terms under ``stage``; ``InputError`` if the loss is not finite."""
+        predicted, posterior = self.codec.vae(batch.spectrogram)
+        terms = self.terms(predicted, batch.spectrogram, posterior, kl_weight)
         named = {f"{stage}/{name}": term for name, term in terms.items()}
         self.log_dict(named, batch_size=len(batch.wave), on_epoch=stage != "train", on_step=stage == "train")
-        if not torch.isfinite(terms["loss"]):
-            broken = ", ".join(name for name, term in terms.items() if not torch.isfinite(term))
-            raise Refusal(
-                f"{stage} step {self.global_step}: {broken} is not finite; checkpoints, if any, are from before it. "
-                f"Lower training.learning_rate ({self.settings['learning_rate']}) or use trainer.precision=32-true"
-            )
+        check_finite(terms, f"{stage} step {self.global_step}", self.config.learning_rate)
         return terms["loss"], posterior
 
-    # -- hooks --------------------------------------------------------------------------------
-
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Draw the step's noise from (seed, step, rank), so that it does not depend on what ran before."""
-        state = np.random.SeedSequence([self.seed, self.global_step, self.global_rank]).generate_state(1, np.uint64)
-        torch.manual_seed(int(state[0]))
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip by the norm of all gradients together, and log it."""
-        # Lightning's own refuses fused optimizers, for the sake of fp16's scaler, which is not used here
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val or math.inf)
-        self.log("train/gradient_norm", norm)
+        torch.manual_seed(step_seed(self.seed, self.global_step, self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of a batch."""
-        loss, posterior = self.step(batch, "train")
-        self.seen.append(Seen(posterior.mean.detach(), posterior.logvar.detach(), batch.peak))
-        self.log("train/kl_weight", self.kl_weight())
+        """Loss of a training batch; its latents are added to the codec's distribution."""
+        weight = kl_weight(self.global_step, self.config.kl_weight, self.config.kl_warmup_steps)
+        loss, posterior = self.step(batch, "train", weight)
+        self.codec.latents.update(posterior, batch.peak)
+        self.log("train/kl_weight", weight)
         self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Loss of a held-out batch, through the posterior's mean."""
-        _, posterior = self.step(batch, "val")
-        self.held_out.append(posterior)
+        """Loss of a validation batch at the final KL weight, so that epochs compare."""
+        _, posterior = self.step(batch, "val", self.config.kl_weight)
+        self.validation_posteriors.append(posterior)
 
     def on_validation_epoch_end(self) -> None:
-        """The KL of the held-out sounds; where the training sounds lie, and how many latents tell them apart."""
-        posterior = Posterior(*(torch.cat(parts) for parts in zip(*self.held_out, strict=True)))
-        self.held_out.clear()
+        """Store the KL of each latent on validation segments; log the number of active latents on training segments."""
+        posterior = Posterior(*(torch.cat(parts) for parts in zip(*self.validation_posteriors, strict=True)))
+        self.validation_posteriors.clear()
         self.kl_per_latent = losses.kl_divergence(*posterior)
-        if self.seen:
-            self.settle()
-            # of the training sounds: of a few files, a single segment may be held out, and does not vary
-            self.log("train/active_units", active_units(torch.cat([seen.mean for seen in self.seen])).float())
+        # on training segments, as a small collection may have a single validation segment, which does not vary
+        self.log("train/active_units", active_units(self.codec.latents.seen()).float())
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Loss of a held-out batch."""
-        self.step(batch, "test")
-
-    # -- optimizer ----------------------------------------------------------------------------
-
-    def schedule(self, step: int) -> float:
-        """Learning rate factor: linear warm-up, then half a cosine over the run's budget."""
-        warm = min(1.0, (step + 1) / max(1, self.settings["warmup_steps"]))
-        # one clock for all ranks: with rates of their own their weights would drift apart
-        spent = self.trainer.strategy.broadcast(budget_spent(self.trainer))
-        return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * spent)))
+        self.step(batch, "test", self.config.kl_weight)
 
     def configure_optimizers(self) -> dict:
-        """AdamW (Loshchilov and Hutter 2019); no decay on biases.
-
-        A step of Adam moves every weight alike, so a layer's output moves with the number of its
-        inputs: beyond ``FAN_IN`` of them its rate falls in proportion (Yang et al. 2022, "Tensor
-        programs V", maximal update parametrisation). Without this the 32,768 inputs of the latents
-        would undo their start within a few steps.
-        """
-        layers = [layer for layer in self.vae.modules() if isinstance(layer, LAYERS)]
-        matrices = {id(layer.weight) for layer in layers}
-        others = [weight for weight in self.vae.parameters() if id(weight) not in matrices]
-        rate, decay = self.settings["learning_rate"], self.settings["weight_decay"]
-        groups = [{"params": others, "lr": rate, "weight_decay": 0.0}]
-        for fan_in, alike in itertools.groupby(sorted(layers, key=inputs_of), key=inputs_of):
-            weights = [layer.weight for layer in alike]
-            groups.append({"params": weights, "lr": rate * min(1.0, FAN_IN / fan_in), "weight_decay": decay})
+        """AdamW (Loshchilov and Hutter 2019) with warm-up and cosine decay over the run."""
+        groups = parameter_groups(self.codec.vae, self.config.learning_rate, self.config.weight_decay)
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule)
+
+        def factor(step: int) -> float:
+            # the progress of the first process: with rates of their own, the parameters would diverge
+            progress = self.trainer.strategy.broadcast(training_progress(self.trainer))
+            return learning_rate_factor(step, progress, self.config.warmup_steps)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None, **_: object
+    ) -> None:
+        """Clip by the norm of all gradients, and log it."""
+        # Lightning's own refuses fused optimisers because of the gradient scaler of fp16, which is not used here
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val or math.inf)
+        self.log("train/gradient_norm", norm)
+
+
+def check_finite(terms: dict[str, Tensor], step: str, learning_rate: float) -> None:
+    """Raise ``InputError`` if the loss of a step is NaN or infinite, naming the terms that are."""
+    if torch.isfinite(terms["loss"]):
+        return
+    broken = ", ".join(name for name, term in terms.items() if not torch.isfinite(term))
+    raise InputError(
+        f"{step}: {broken} is not finite; checkpoints, if any, are from before it. "
+        f"Lower training.learning_rate ({learning_rate}) or use trainer.precision=32-true"
+    )

@@ -1,30 +1,28 @@
-"""An alarm for posterior collapse, that names the cure."""
+"""Warn of posterior collapse."""
 
 import lightning
 from tqdm import tqdm
 
-from vae2ch.training import VAEModule
+from vae2ch.training import CodecTraining
 
-SILENT = 0.01  # nats of KL above what is free: a latent with less tells the decoder nothing
-SHARE = 0.1  # of the latents that must tell it something
+KL_MARGIN = 0.01  # nats above twice the free bits, below which a latent carries no information
+MIN_ACTIVE_FRACTION = 0.1  # of the latents
 
 
-class Collapse(lightning.Callback):
-    """Says once, after a validation, when hardly a latent differs from the prior."""
+class CollapseWarning(lightning.Callback):
+    """Warning, printed once, after a validation in which hardly any latent differs from the prior."""
 
-    def __init__(self) -> None:
-        self.said = False
+    warned = False
 
-    def on_validation_end(self, trainer: lightning.Trainer, module: VAEModule) -> None:
-        """Count the latents that carry something on the held-out sounds."""
-        # free nats cost nothing, so that a latent that tells nothing comes to rest near them, not at zero
-        silent = 2 * module.settings["free_bits"] + SILENT
-        carrying, dim = int((module.kl_per_latent > silent).sum()), module.vae.latent_dim
-        if self.said or carrying >= SHARE * dim or not trainer.is_global_zero:
+    def on_validation_end(self, trainer: lightning.Trainer, module: CodecTraining) -> None:
+        config, kl = module.config, module.kl_per_latent
+        # free bits cost nothing, so a latent without information settles near them rather than at zero
+        active = int((kl > 2 * config.free_bits + KL_MARGIN).sum())
+        if self.warned or active >= MIN_ACTIVE_FRACTION * len(kl) or not trainer.is_global_zero:
             return
-        self.said = True
-        weight, warmup = module.settings["kl_weight"], module.settings["kl_warmup_steps"]
+        self.warned = True
         tqdm.write(
-            f"posterior collapse: {carrying} of {dim} latents carry anything, so all sounds are decoded alike. "
-            f"Lower training.kl_weight ({weight:g}), or raise training.kl_warmup_steps ({warmup})"
+            f"posterior collapse: only {active} of {len(kl)} latents carry information; all sounds are decoded alike. "
+            f"Lower training.kl_weight ({config.kl_weight:g}), "
+            f"or raise training.kl_warmup_steps ({config.kl_warmup_steps})"
         )

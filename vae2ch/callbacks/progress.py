@@ -1,69 +1,56 @@
-"""One progress bar for the whole run, with the time left, and a line for each validation."""
+"""One progress bar for the whole training, with the time left, and a line for each validation."""
 
 import time
 
-import lightning
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
-from vae2ch.training import budget_spent
+from vae2ch.training import training_progress
 
-SHOWN = ("loss", "magnitude", "frequency", "kl")
+SHOWN_TERMS = ("loss", "magnitude", "frequency", "kl")
+FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left{postfix}"
 
 
 class Progress(ProgressBar):
-    """Counts in percent of the run's budget (steps or minutes, whichever ends it first)."""
+    """Progress bar in percent of the run, by steps or by time, whichever ends it first."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.bar: tqdm | None = None
+        self.bar = tqdm(disable=True)
         self.begin = time.perf_counter()
         self.best = float("inf")
+        self.enabled = True
 
     def disable(self) -> None:
-        """Lightning calls it on all ranks but the first."""
-        self.is_enabled = False
+        """Show nothing; Lightning calls this in all processes but the first."""
+        self.enabled = False
 
-    def enable(self) -> None:
-        """Lightning calls it on the first rank."""
-        self.is_enabled = True
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        options = {"bar_format": FORMAT, "mininterval": 0.5, "disable": not self.enabled, "leave": False}
+        self.bar = tqdm(desc="training", total=100.0, **options)
 
-    is_enabled = True
-
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Open the bar."""
-        layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left{postfix}"
-        self.bar = tqdm(
-            desc="training", total=100.0, bar_format=layout, mininterval=0.5, disable=not self.is_enabled, leave=False
-        )
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: object) -> None:
-        """Move the bar."""
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: object) -> None:
         if self.bar.disable:
             return
         if trainer.global_step == 1:
             self.bar.write(f"first step after {time.perf_counter() - self.begin:.1f} s of preparation")
-        self.bar.update(100 * budget_spent(trainer) - self.bar.n)
+        self.bar.update(100 * training_progress(trainer) - self.bar.n)
         if trainer.global_step % 10 == 0:
             self.bar.set_postfix_str(f" step {trainer.global_step}, loss {trainer.callback_metrics['train/loss']:.3f}")
 
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Print what the epoch came to."""
-        if trainer.sanity_checking or self.bar is None or self.bar.disable:
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if trainer.sanity_checking or self.bar.disable:
             return
-        metrics = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in SHOWN}
+        metrics = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in SHOWN_TERMS}
         mark = "  best" if metrics["loss"] < self.best else ""
         self.best = min(self.best, metrics["loss"])
         terms = "  ".join(f"{name} {value:7.3f}" for name, value in metrics.items())
-        self.bar.write(f"epoch {trainer.current_epoch:3d}  step {trainer.global_step:5d}  held out: {terms}{mark}")
+        self.bar.write(f"epoch {trainer.current_epoch:3d}  step {trainer.global_step:5d}  validation: {terms}{mark}")
 
-    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Close the bar."""
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.bar.close()
 
-    def on_exception(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException
-    ) -> None:
-        """Leave the terminal clean."""
-        if self.bar is not None:
-            self.bar.close()
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        """Close the bar, so that the error is printed on a line of its own."""
+        self.bar.close()

@@ -1,66 +1,39 @@
-"""Segments of sounds, and the counted randomness that orders and varies them.
+"""Segments of fixed length, cut from sounds."""
 
-All randomness is a function of counters, never of what ran before: the epoch's order of (seed,
-epoch), an item's variation of (seed, epoch, position). A run is reproducible, whatever the
-number of workers.
-"""
-
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from vae2ch import audio
-from vae2ch.audio import Sound
+from vae2ch.data.scan import Sound
 
-SILENCE = 1e-3  # -60 dB below the file's peak
-FRAME = 256  # samples over which loudness is looked at
-LEAST = 0.1  # of a segment: a shorter rest at a sound's end is left out
-
-
-class Excerpt(NamedTuple):
-    """Where a segment begins, in samples."""
-
-    sound: Sound
-    start: int
+SILENCE_RATIO = 1e-3  # -60 dB relative to the peak of the file
+FRAME_SAMPLES = 256  # over which silence is detected
+MIN_REMAINDER = 0.1  # of a segment; a shorter remainder at the end of a sound is dropped
 
 
 class Item(NamedTuple):
-    """One segment, or a batch of them.
+    """One segment, or a batch of them."""
 
-    Attributes:
-        wave: samples, zeros after the sound's end  [S] or [B, S]
-        samples: how many of them are the sound  [] or [B]
-        index: position in the dataset  [] or [B]
-        gain: how much louder than at its usual level the model shall see it  [] or [B]
-    """
-
-    wave: Tensor
-    samples: Tensor
-    index: Tensor
-    gain: Tensor
+    wave: Tensor  # samples, zeros after the end of the sound  [S] or [B, S]
+    samples: Tensor  # how many of them are not padding  [] or [B]
+    index: Tensor  # position in the dataset  [] or [B]
+    gain: Tensor  # amplitude that the loudest bin of the spectrogram is scaled to, re full scale  [] or [B]
 
 
-class Draw(NamedTuple):
-    """The position-th item of an epoch shall be the segment ``index``."""
-
-    epoch: int
-    position: int
-    index: int
-
-
-def cut(wave: np.ndarray, length: int) -> list[int]:
-    """Starts of the segments of ``wave`` [S]: back to back, silence skipped, the last one flush with the end."""
-    frames = np.abs(np.pad(wave, (0, -wave.size % FRAME)).reshape(-1, FRAME)).max(axis=1)
-    loud = np.flatnonzero(frames > SILENCE * frames.max())
-    end = min(wave.size, (int(loud[-1]) + 1) * FRAME)
-    starts, position = [], 0
-    while (ahead := loud[loud >= position // FRAME]).size:
-        start = max(position, int(ahead[0]) * FRAME)
-        if starts and end - start < LEAST * length:
+def segment_starts(wave: np.ndarray, length: int) -> list[int]:
+    """First samples of the segments of ``wave`` [S]: back to back, without silence; the last one may overlap."""
+    frames = np.abs(np.pad(wave, (0, -wave.size % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)).max(axis=1)
+    audible = np.flatnonzero(frames > SILENCE_RATIO * frames.max())
+    end = min(wave.size, (int(audible[-1]) + 1) * FRAME_SAMPLES)
+    starts: list[int] = []
+    position = 0
+    while (ahead := audible[audible >= position // FRAME_SAMPLES]).size:
+        start = max(position, int(ahead[0]) * FRAME_SAMPLES)
+        if starts and end - start < MIN_REMAINDER * length:
             break
         if start + length > wave.size:
             start = max(0, wave.size - length)
@@ -69,18 +42,19 @@ def cut(wave: np.ndarray, length: int) -> list[int]:
     return starts
 
 
-def spread(count: int, total: int) -> list[int]:
-    """``count`` indices evenly over ``total`` items; all of them where there are no more."""
+def evenly_spaced(count: int, total: int) -> list[int]:
+    """At most ``count`` indices, evenly spaced over ``total`` items from the first to the last."""
     count = min(count, total)
     return [round(step * (total - 1) / max(1, count - 1)) for step in range(count)]
 
 
 class SoundDataset(Dataset[Item]):
-    """Segments of ``length`` samples of the given sounds, as they are."""
+    """Segments of ``length`` samples, without augmentation."""
 
     def __init__(self, sounds: list[Sound], length: int) -> None:
         self.length = length
-        self.excerpts = [Excerpt(sound, start) for sound in sounds for start in cut(sound.wave, length)]
+        # sounds and first samples
+        self.excerpts = [(sound, start) for sound in sounds for start in segment_starts(sound.wave, length)]
 
     def __len__(self) -> int:
         return len(self.excerpts)
@@ -89,15 +63,12 @@ class SoundDataset(Dataset[Item]):
         return self.excerpt(index)
 
     def label(self, index: int, sample_rate: int) -> str:
-        """File name, and for a later part of a file its time."""
+        """File name of a segment, with its time in seconds if it is not at the beginning."""
         sound, start = self.excerpts[index]
         return f"{sound.name} @ {start / sample_rate:.2f} s" if start else sound.name
 
     def excerpt(self, index: int, shift: int = 0, speed: float = 1.0) -> Item:
-        """Segment ``index`` from ``shift`` samples earlier, ``speed`` times as fast (and as high).
-
-        Before a sound's beginning there is silence.
-        """
+        """Segment ``index``, begun ``shift`` samples earlier (zeros before the sound), with another speed and pitch."""
         sound, start = self.excerpts[index]
         first = max(0, start - shift)
         before = min(self.length, max(0, shift - start))
@@ -108,66 +79,3 @@ class SoundDataset(Dataset[Item]):
         wave = torch.zeros(self.length)
         wave[before : before + part.size] = torch.from_numpy(np.asarray(part))
         return Item(wave, torch.tensor(before + part.size), torch.tensor(index), torch.tensor(1.0))
-
-
-class Variations(Dataset[Item]):
-    """A dataset's segments, each time a little different: speed, time shift, gain, polarity.
-
-    Args:
-        speed: up to so much faster or slower, as a share; 0.06 is a semitone in pitch
-        shift: up to so many seconds later (into silence, or the sound before the segment)
-        gain_db: up to so many dB softer or louder than at its usual level
-        polarity: flip the sign of half of them
-        seed, sample_rate: of the run
-    """
-
-    def __init__(
-        self,
-        dataset: SoundDataset,
-        *,
-        speed: float,
-        shift: float,
-        gain_db: float,
-        polarity: bool,
-        seed: int,
-        sample_rate: int,
-    ) -> None:
-        self.dataset, self.speed, self.shift, self.gain_db = dataset, speed, shift, gain_db
-        self.polarity, self.seed, self.sample_rate = polarity, seed, sample_rate
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, draw: Draw) -> Item:
-        random = np.random.default_rng([self.seed, draw.epoch, draw.position])
-        shift = int(random.uniform(0, self.shift) * self.sample_rate)
-        gain = 10 ** (random.uniform(-self.gain_db, self.gain_db) / 20)
-        sign = -1.0 if self.polarity and random.random() < 0.5 else 1.0
-        speed = (1 + self.speed) ** random.uniform(-1, 1)
-        item = self.dataset.excerpt(draw.index, shift, speed)
-        return item._replace(wave=sign * item.wave, gain=torch.tensor(gain, dtype=torch.float32))
-
-
-class EpochSampler(Sampler[Draw]):
-    """Shuffled passes over ``size`` segments until an epoch has at least ``least`` of them.
-
-    A small collection is passed over several times an epoch, so that an epoch is always worth
-    a validation and a checkpoint. Every rank of a distributed run draws its own share.
-    """
-
-    def __init__(self, size: int, *, least: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
-        self.size, self.passes, self.seed, self.rank, self.ranks = size, -(-least // size), seed, rank, ranks
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self.size * self.passes // self.ranks
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[Draw]:
-        random = np.random.default_rng([self.seed, self.epoch])
-        order = np.concatenate([random.permutation(self.size) for _ in range(self.passes)])
-        for position in range(self.rank, len(self) * self.ranks, self.ranks):
-            yield Draw(self.epoch, position, int(order[position]))

@@ -12,145 +12,110 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from vae2ch import hardware
-from vae2ch.data import collection
-from vae2ch.data.collection import Collection
-from vae2ch.data.dataset import EpochSampler, Item, SoundDataset, Variations, spread
+from vae2ch.config import AugmentConfig, DataConfig, RepresentationConfig
+from vae2ch.data import summary
+from vae2ch.data.augmentation import AugmentedDataset, EpochSampler
+from vae2ch.data.collection import Collection, read_collection
+from vae2ch.data.dataset import Item, SoundDataset, evenly_spaced
 from vae2ch.model import pad_to_stride
-from vae2ch.refusal import Refusal
 from vae2ch.representation import Representation
+
+MAX_SAMPLE_FLOATS = 2**27  # half a gigabyte of log magnitudes for the PCA initialisation
 
 
 class Batch(NamedTuple):
-    """What the model trains on.
+    """A batch on the device."""
 
-    Attributes:
-        spectrogram: both channels, the loudest bin at full scale, both axes padded to multiples of 32  [B, 2, F, T]
-        wave: the sound they were made from  [B, S]
-        samples: how many of the samples are the sound's own  [B]
-        index: position in the dataset  [B]
-        gain: how far the loudest bin is from full scale  [B]
-        peak: largest sample of the sound, either way  [B]
-    """
-
-    spectrogram: Tensor
-    wave: Tensor
-    samples: Tensor
-    index: Tensor
-    gain: Tensor
-    peak: Tensor
-
-
-def home(path: str) -> Path:
-    """A path with its ``~`` expanded.
-
-    Raises:
-        Refusal: it names a user that is not there
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        raise Refusal(f"{path}: there is no such user; give a path without ~") from None
-
-
-def leave_interrupts(worker: int) -> None:
-    """Leave Ctrl-C, which a terminal sends to all processes, to the one that saves the checkpoint; don't mind its end.
-
-    That may come while a batch is handed over. What goes wrong in reading goes there too, and is raised there.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.excepthook = lambda *error: None
+    spectrogram: Tensor  # both channels, the loudest bin at full scale, padded to multiples of 32  [B, 2, F, T]
+    wave: Tensor  # samples that it was made from  [B, S]
+    samples: Tensor  # how many of them are not padding  [B]
+    index: Tensor  # position in the dataset  [B]
+    peak: Tensor  # largest absolute sample  [B]
 
 
 class SoundDataModule(lightning.LightningDataModule):
-    """Reads a collection once, splits it by source, and serves spectrograms made on the device.
+    """A collection, read and split once, served as spectrograms that are computed on the device."""
 
-    Args:
-        data: the ``data`` group of the configuration (source, root, validation, test, ...)
-        augment: the ``augment`` group (speed, shift, gain_db, polarity)
-        representation: the ``representation`` group
-        seed: of the split, of the order and of the augmentation
-    """
-
-    def __init__(self, *, data: dict, augment: dict, representation: dict, seed: int) -> None:
+    def __init__(
+        self, data: DataConfig, augment: AugmentConfig, representation: RepresentationConfig, seed: int
+    ) -> None:
         super().__init__()
         self.data, self.augment, self.seed = data, augment, seed
-        self.representation = Representation(**representation)
-        self.collection: Collection | None = None
+        self.representation = Representation(representation)
+        self.collection: Collection  # set by setup
         self.datasets: dict[str, SoundDataset] = {}
 
-    def read(self) -> Collection:
-        """Find and decode the sounds of the configured source."""
-        rate, root = self.representation.sample_rate, home(self.data["root"])
-        cache = home(self.data["cache"]) if self.data["cache"] else None
-        if self.data["source"] == "nsynth":
-            return collection.read_nsynth(root, rate, cache=cache, limit=self.data["limit"])
-        reader = {"folder": collection.read_folder, "notes": collection.read_notes}[self.data["source"]]
-        shares = {name: self.data[name] for name in ("validation", "test")}
-        return reader(root, rate, cache=cache, seed=self.seed, **shares)
-
     def setup(self, stage: str | None = None) -> None:
-        """Read the collection, the first time that it is asked for."""
-        if self.collection is None:
-            self.collection = self.read()
-            length = self.representation.segment
-            self.datasets = {name: SoundDataset(sounds, length) for name, sounds in self.collection.splits.items()}
-            train = self.datasets["train"]
-            train.excerpts = train.excerpts[: self.data["train_segments"]]
+        """Read the collection, at the first call. Raises ``InputError`` if the sounds cannot be used."""
+        if self.datasets:
+            return
+        self.collection = read_collection(self.data, self.representation.sample_rate, self.seed)
+        length = self.representation.segment
+        self.datasets = {name: SoundDataset(sounds, length) for name, sounds in self.collection.splits.items()}
+        train = self.datasets["train"]
+        train.excerpts = train.excerpts[: self.data.train_segments]
 
     def table(self) -> str:
-        """What was read, for people."""
         segments = {name: len(dataset) for name, dataset in self.datasets.items()}
-        return collection.table(self.collection, self.representation.sample_rate, self.representation.segment, segments)
+        return summary.table(self.collection, self.representation.sample_rate, self.representation.segment, segments)
+
+    def write_csv(self, path: Path) -> None:
+        summary.write_csv(self.collection, self.representation.sample_rate, path)
 
     def label(self, split: str, index: int) -> str:
-        """File name, and time where the file is long, of an item."""
+        """File name of a segment, with its time where needed."""
         return self.datasets[split].label(index, self.representation.sample_rate)
 
     def train_dataloader(self) -> DataLoader:
-        """Varied segments in a counted order."""
+        """Augmented segments in random order."""
         dataset = self.datasets["train"]
-        varied = Variations(dataset, **self.augment, seed=self.seed, sample_rate=self.representation.sample_rate)
+        sample_rate = self.representation.sample_rate
+        augmented = AugmentedDataset(dataset, self.augment, seed=self.seed, sample_rate=sample_rate)
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        sampler = EpochSampler(len(dataset), least=self.data["epoch_segments"], seed=self.seed, rank=rank, ranks=ranks)
-        device = self.trainer.strategy.root_device.type if self.trainer else "cpu"
-        # a part of a batch is left out, unless it is all that there is
-        drop_last = len(sampler) > self.data["batch_size"]
-        return self.loader(varied, hardware.workers(device, ranks), sampler=sampler, drop_last=drop_last)
+        sampler = EpochSampler(len(dataset), minimum=self.data.epoch_segments, seed=self.seed, rank=rank, ranks=ranks)
+        # an incomplete batch is dropped, unless it is the only one
+        drop_last = len(sampler) > self.data.batch_size
+        return self.loader(augmented, self.data.workers or 0, sampler=sampler, drop_last=drop_last)
 
     def val_dataloader(self) -> DataLoader:
-        """The validation split as it is."""
         return self.loader(self.datasets["validation"])
 
     def test_dataloader(self) -> DataLoader:
-        """The test split as it is."""
         return self.loader(self.datasets["test"])
 
-    def glimpse(self, count: int) -> Tensor:
-        """Magnitudes of training segments, padded, half as they are and half varied  [N, F, T]
+    def sample_log_magnitudes(self, count: int) -> Tensor:
+        """Log magnitudes of training segments, padded: at most half of them plain, the others augmented  [N, F, T]
 
-        N is ``count`` (to a batch), or less where so many would take more than half a gigabyte. Where there are
-        fewer segments than half of it, all of them, and more variations.
+        N is at least ``count``, by less than two batches, or less where that would take more than half a gigabyte.
         """
-        count = max(2, min(count, 2**27 // math.prod(self.representation.size)))
+        count = max(2, min(count, MAX_SAMPLE_FLOATS // math.prod(self.representation.size)))
         dataset = self.datasets["train"]
-        plain = self.loader(Subset(dataset, spread(count // 2, len(dataset))))
+        plain = self.loader(Subset(dataset, evenly_spaced(count // 2, len(dataset))))
         found: list[Tensor] = []
         for item in itertools.chain(plain, self.train_dataloader()):
-            found.append(self.on_after_batch_transfer(item, 0).spectrogram[:, 0].clone())  # not a view of both
+            found.append(self.analyse(item).spectrogram[:, 0].clone())  # a view would keep channel 1 in memory
             if sum(map(len, found)) >= count:
                 break
         return torch.cat(found)
 
     def loader(self, dataset: Dataset[Item], workers: int = 0, **options: object) -> DataLoader:
-        """A DataLoader with the configured batch size and workers, or so many where none are configured."""
-        workers = workers if self.data["workers"] is None else self.data["workers"]
-        more = {"num_workers": workers, "persistent_workers": workers > 0, "worker_init_fn": leave_interrupts}
-        return DataLoader(dataset, self.data["batch_size"], **more, **options)
+        """A DataLoader with the configured batch size."""
+        processes = {"num_workers": workers, "persistent_workers": workers > 0, "worker_init_fn": ignore_interrupts}
+        return DataLoader(dataset, self.data.batch_size, **processes, **options)
 
     def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Batch:
-        """Analyse on whatever device the batch is on, divide the level out, pad both axes to multiples of 32."""
-        representation = self.representation.to(batch.wave.device)
-        spectrogram = representation(batch.wave)
-        levelled = representation.scaled(spectrogram, batch.gain / representation.level(spectrogram))
-        return Batch(pad_to_stride(levelled), *batch, batch.wave.abs().amax(dim=1))
+        return self.analyse(batch)
+
+    def analyse(self, item: Item) -> Batch:
+        """Spectrograms of a batch of segments, padded to multiples of 32."""
+        representation = self.representation.to(item.wave.device)
+        spectrogram, _ = representation(item.wave, item.gain)
+        peak = item.wave.abs().amax(dim=1)
+        return Batch(pad_to_stride(spectrogram), item.wave, item.samples, item.index, peak)
+
+
+def ignore_interrupts(worker: int) -> None:
+    """Ignore Ctrl-C in a worker: a terminal sends it to all processes, and the main process ends its workers."""
+    # a worker that is handing over a batch then gets an error; errors in reading are raised in the main process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = lambda *error: None

@@ -1,0 +1,31 @@
+"""Latents of training and validation segments in TensorBoard's projector."""
+
+import lightning
+import torch
+from torch.utils.data import Subset
+
+from vae2ch.callbacks.followed import tensorboard_writer
+from vae2ch.data.dataset import evenly_spaced
+from vae2ch.training import CodecTraining
+
+MAX_SEGMENTS = 2000  # of each split; more make the projector slow
+
+
+class LatentProjector(lightning.Callback):
+    """Embedding of posterior means with file name and split, written at the end of training."""
+
+    def on_train_end(self, trainer: lightning.Trainer, module: CodecTraining) -> None:
+        writer = tensorboard_writer(trainer)
+        if writer is None or not trainer.is_global_zero:
+            return
+        data = trainer.datamodule
+        module.eval()  # after training Lightning leaves it in training mode
+        means, rows = [], []
+        for split in ("train", "validation"):
+            dataset = data.datasets[split]
+            for item in data.loader(Subset(dataset, evenly_spaced(MAX_SEGMENTS, len(dataset)))):
+                batch = data.analyse(type(item)(*(part.to(module.device) for part in item)))
+                with torch.no_grad():
+                    means.append(module.codec.vae.encode(batch.spectrogram).mean.cpu())
+                rows += [(data.label(split, int(index)), split) for index in batch.index]
+        writer.add_embedding(torch.cat(means), rows, metadata_header=["file", "split"], global_step=trainer.global_step)

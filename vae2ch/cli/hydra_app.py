@@ -1,0 +1,78 @@
+"""Hydra's command line with one-line error messages."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from hydra import version
+from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from vae2ch.cli import settings
+from vae2ch.cli.hydra_errors import as_input_errors
+from vae2ch.cli.messages import ReportedError, exit_on_error
+from vae2ch.cli.run_folder import remove_unused
+from vae2ch.config import RunConfig
+from vae2ch.errors import InputError
+
+PATH_SETTING = re.compile(r"(data\.(?:root|cache)=)([^'\"\[$].*)", re.DOTALL)
+
+
+def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
+    """Run ``task`` with the settings of ``conf/`` beside its file and of the command line, and exit.
+
+    This is what ``hydra.main`` does as of Hydra 1.3.8 (pyproject.toml allows 1.3), except that the arguments are
+    passed in, quoted where they are paths, and that errors become one line.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors; otherwise it prints them and exits
+    version.setbase("1.3")
+    settings.register()
+    with exit_on_error(), as_input_errors(arguments):
+        parser = get_args_parser()
+        parser.error = reject_arguments  # type: ignore[method-assign]
+        sweep = not {"-m", "--multirun"}.isdisjoint(arguments)
+        parsed = parser.parse_args([quote_path(argument, sweep) for argument in arguments])
+        _run_hydra(args=parsed, args_parser=parser, task_function=task, config_path="conf", config_name="config")
+
+
+def reject_arguments(message: str) -> NoReturn:
+    """Replace argparse's usage text, which has many lines."""
+    raise InputError(f"{message} (settings are written key=value; --help lists them)")
+
+
+def quote_path(argument: str, sweep: bool = False) -> str:
+    """Quote a path with characters that Hydra's grammar reserves: umlauts, brackets, ``=``, ``~``."""
+    found = PATH_SETTING.fullmatch(argument)
+    if not found or re.fullmatch(r"[\w./+-]*", found[2], re.ASCII) or (sweep and "," in found[2]):
+        return argument  # in a sweep a comma separates values
+    escaped = found[2].replace('"', '\\"')
+    return f'{found[1]}"{escaped}"'
+
+
+@contextmanager
+def job() -> Iterator[Path]:
+    """Yield the folder of the current run. An ``InputError`` ends the program, or in a sweep only this run."""
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    try:
+        yield folder
+    except InputError as error:
+        remove_unused(folder)
+        if hydra.mode == RunMode.MULTIRUN:
+            print(f"vae2ch: run {hydra.job.num}: {error}", file=sys.stderr)
+            raise ReportedError(str(error)) from None
+        with exit_on_error():  # at once, as Hydra would print a line of its own
+            raise
+
+
+def check_sweep(config: RunConfig) -> None:
+    """Reject a sweep with several devices by ``InputError``: each of a run's processes would start the whole sweep."""
+    devices = config.trainer.devices
+    if HydraConfig.get().mode == RunMode.MULTIRUN and devices > 1:
+        raise InputError(f"-m with trainer.devices={devices}: a sweep takes one device; use trainer.devices=1")

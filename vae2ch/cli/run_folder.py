@@ -1,0 +1,44 @@
+"""Folders of runs: created when the settings are composed, removed if the run never begins."""
+
+import contextlib
+import itertools
+import re
+from functools import cache
+from pathlib import Path
+
+from vae2ch.errors import InputError
+
+RUN_NAME = re.compile(r"\w[\w.+-]*")
+WRITTEN_BEFORE_TRAINING = {".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml"}
+
+
+@cache  # Hydra resolves its configuration several times in a run
+def create_run_folder(parent: str, name: str) -> str:
+    """Create and return ``parent/name``, or ``parent/name-2`` and so on if it exists. Raises ``InputError``."""
+    if not RUN_NAME.fullmatch(name):
+        raise InputError(
+            f"name={name}: a run's name consists of letters, digits and . _ + -, and begins with a letter, digit or _"
+        )
+    try:
+        Path(parent).mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            folder = Path(parent, name if number == 1 else f"{name}-{number}")
+            # created at once, so that two runs that start at the same time get different folders
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                break
+        return str(folder)
+    except OSError as error:
+        raise InputError(f"cannot write to {parent}: {error.strerror}") from None
+
+
+def remove_unused(folder: Path) -> None:
+    """Remove the folder of a run that never began; a folder that holds anything else is left as it is."""
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if not found <= WRITTEN_BEFORE_TRAINING:
+        return
+    for name in found:
+        (folder / name).unlink()
+    for place in (folder / ".hydra", folder):
+        with contextlib.suppress(OSError):
+            place.rmdir()

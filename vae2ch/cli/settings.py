@@ -1,0 +1,39 @@
+"""Settings composed by Hydra from ``conf/`` and the command line, as a checked ``RunConfig``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from vae2ch.cli.run_folder import create_run_folder
+from vae2ch.config import RunConfig, from_mapping
+from vae2ch.errors import InputError
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def register() -> None:
+    """Register the schema and the resolver that ``conf/config.yaml`` names."""
+    ConfigStore.instance().store(name="schema", node=RunConfig)
+    OmegaConf.register_new_resolver("create_run_folder", create_run_folder, replace=True)
+
+
+def from_composed(composed: DictConfig) -> RunConfig:
+    """A composed configuration, checked. Raises ``InputError`` if a setting is unknown, missing or out of range."""
+    for key in OmegaConf.missing_keys(composed):
+        hint = "give a folder of sound files, as in data.root=DIR" if key == "data.root" else "give it a value"
+        raise InputError(f"{key} is not set; {hint}")
+    config = from_mapping(RunConfig, cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True)))
+    if config.model.latent_dim != config.latent_dim:
+        raise InputError(f"model.latent_dim={config.model.latent_dim}: set latent_dim instead")
+    return config
+
+
+def compose(overrides: Sequence[str] = ()) -> RunConfig:
+    """Settings of ``train.py`` with some overrides, without a run folder; raises as ``from_composed``."""
+    register()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return from_composed(hydra.compose("config", list(overrides)))

@@ -1,0 +1,34 @@
+"""Split recordings into training, validation and test."""
+
+import hashlib
+
+from vae2ch.data.scan import Sound
+from vae2ch.errors import InputError
+
+SPLITS = ("train", "validation", "test")
+
+
+def split_by_recording(sounds: list[Sound], *, validation: float, test: float, seed: int) -> dict[str, list[Sound]]:
+    """Split sounds by fractions of the recordings, at least one each; all copies of a recording are in one split.
+
+    Recordings are ordered by a hash of seed and content: a split depends on nothing else but the fractions, is the
+    same on every machine, and changes little when files are added or removed. Raises ``InputError`` if there are
+    fewer than three recordings, or none is left for training.
+    """
+    digests = {sound.digest for sound in sounds}
+    if len(digests) < 3:
+        raise InputError(
+            f"data.root: found {len(digests)} different recording(s); at least 3 are needed, one each for training, "
+            "validation and test (cut a long recording into several files)"
+        )
+    ranked = sorted(digests, key=lambda digest: hashlib.sha256(f"{seed}:{digest}".encode()).digest())
+    tested, validated = (max(1, round(fraction * len(ranked))) for fraction in (test, validation))
+    if tested + validated >= len(ranked):
+        raise InputError(f"data.validation and data.test leave none of {len(ranked)} recordings for training")
+    # from both ends, so that neither depends on the size of the other
+    members = {
+        "test": set(ranked[:tested]),
+        "train": set(ranked[tested:-validated]),
+        "validation": set(ranked[-validated:]),
+    }
+    return {name: [sound for sound in sounds if sound.digest in members[name]] for name in SPLITS}

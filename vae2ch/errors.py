@@ -1,0 +1,16 @@
+"""Errors in the user's input, reported as one line instead of a traceback."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """Input that cannot be used. The message names what is wrong, where, and what is allowed."""
+
+
+def suggest(name: str, allowed: Iterable[str]) -> str:
+    """Message text with the allowed name closest to ``name``, if one is close, and all allowed names."""
+    allowed = list(allowed)
+    close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{hint}allowed: {', '.join(allowed)}"
