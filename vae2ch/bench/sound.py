@@ -1,265 +1,172 @@
-"""The judge: a model trained for some minutes, beside what one would use without it, on sounds it never heard.
+"""Resynthesise test sounds by a model, trained here or in a finished run, and by what one would use without it.
 
-    make bench-sound DATA=DIR MINUTES=10
-    make bench-sound DATA=DIR ARGS="--run outputs/bench-sound"   judges that run again, without training
-
-Every method makes the same held-out sounds. The baselines get what the model gets: the same
-training sounds, the same representation, the same number of latents; PCA with the true frequency gets more.
+The baselines get the training sounds, augmentation, level and number of latents of the model; those with the true
+frequency get channel 1 of the original. Axes: N training segments, M test segments, F bins, T frames, S samples.
 """
 
-import argparse
 import json
 import math
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torchaudio.transforms import InverseMelScale, MelScale
 
-from vae2ch import commandline, inference
-from vae2ch.bench import brief
-from vae2ch.bench.brief import segments
-from vae2ch.bench.drawing import DRAWN, among, draws, latents, nearest, pictures
-from vae2ch.bench.likeness import UNITS, unlike
-from vae2ch.bench.scores import heard_pitches, in_pitch, mean, score
+from vae2ch import metrics, phase
+from vae2ch.bench import common, sampling
+from vae2ch.cli.run import PCA_SEGMENTS, run
+from vae2ch.cli.run_folder import create_run_folder
+from vae2ch.codec import BATCH, SoundCodec
 from vae2ch.data import SoundDataModule
-from vae2ch.data.dataset import spread
 from vae2ch.representation import Representation
-from vae2ch.run import GLIMPSE, run
-from vae2ch.synthesis import nearer, synthesise
-from vae2ch.training import VAEModule
 
-ITERATIONS = 64  # of Griffin-Lim
-MOMENTUM = 0.99  # of these, torchaudio's default
+MAX_TEST_SEGMENTS, MAX_TRAIN_SEGMENTS = 100, 1000  # the latter for the baselines
+ITERATIONS, MOMENTUM = 64, 0.99  # of Griffin-Lim; the momentum is torchaudio's default
 MELS = 128
-MEASURED = 100  # held-out sounds at most
-TRAINED = 1000  # training sounds that the baselines learn from, at most
+CEILING, MODEL = "analysis and synthesis, no model (ceiling)", "the model"
+COLUMNS = ("LSD (dB)", "MR-STFT", "note accuracy", "raw pitch accuracy (%)", "SNR (dB)")
 
 
-def griffin_lim(representation: Representation, magnitude: Tensor, seed: int = 0) -> Tensor:
-    """Sound from channel 0 alone [M, F, T], by 64 fast Griffin-Lim iterations from a random phase  [M, S]
-
-    Perraudin et al. (2013), "A fast Griffin-Lim algorithm", as in torchaudio. That one takes what is beyond a sound's
-    ends for its mirror image, though, and here it is silence: the first frames, where drums are loudest, would not fit.
-    """
-    amplitude = representation.amplitude(magnitude)
-    turns = torch.rand(amplitude.shape, generator=torch.Generator().manual_seed(seed)).to(amplitude)
-    spectrum = torch.polar(amplitude, 2 * math.pi * turns)
-    before = torch.zeros_like(spectrum)
-    for _ in range(ITERATIONS):
-        rebuilt = representation.spectrum(representation.synthesise(spectrum))
-        spectrum = nearer(rebuilt - MOMENTUM / (1 + MOMENTUM) * before, amplitude, overshoot=0.0)
-        before = rebuilt
-    return representation.synthesise(spectrum)
+def griffin_lim(representation: Representation, magnitude: Tensor) -> Tensor:
+    """Waveforms of STFT magnitudes [M, F, T] by fast Griffin-Lim iterations from random phases  [M, S]"""
+    start = 2 * torch.rand(magnitude.shape, generator=torch.Generator().manual_seed(0)) - 1
+    iterate = partial(phase.griffin_lim, iterations=ITERATIONS, momentum=MOMENTUM, overshoot=0.0)
+    return iterate(representation, magnitude, start)
 
 
-@dataclass(frozen=True)
-class Case:
-    """What the methods are given.
-
-    Attributes:
-        module: the trained model
-        train: spectrograms of the training segments  [N, 2, F, T]
-        seen: levelled magnitudes of the training segments, and of variations of them  [N, F, T]
-        held_out: of the held-out ones  [M, 2, F, T]
-    """
-
-    module: VAEModule
-    train: Tensor
-    seen: Tensor
-    held_out: Tensor
-
-    @property
-    def representation(self) -> Representation:
-        """Of the model."""
-        return self.module.representation
-
-    def with_true_frequency(self, magnitude: Tensor) -> Tensor:
-        """Sound from channel 0 [M, F, T] with the original's own phase  [M, S]"""
-        return self.representation.inverse(torch.stack([magnitude, self.held_out[:, 1]], dim=1))
-
-    def pca(self) -> Tensor:
-        """Held-out magnitudes through a linear PCA of the training magnitudes with as many latents  [M, F, T]
-
-        Each sound at its own level, like the model.
-        """
-        (levelled, level), seen = self.representation.levelled(self.held_out), self.seen.flatten(1)
-        held_out = levelled[:, 0].flatten(1)
-        mean = seen.mean(dim=0)
-        _, weights = torch.linalg.eigh(((seen - mean) @ (seen - mean).T).double())
-        kept = min(self.module.vae.latent_dim, len(seen) - 1)
-        directions = torch.linalg.qr((seen - mean).T @ weights[:, -kept:].float()).Q
-        made = ((held_out - mean) @ directions @ directions.T + mean).clamp(min=0)
-        spectrograms = torch.stack([made.view_as(self.held_out[:, 0]), self.held_out[:, 1]], dim=1)
-        return self.representation.scaled(spectrograms, level)[:, 0]
-
-    def neighbour(self) -> Tensor:
-        """The training segment nearest to each held-out one in log magnitude, brought to its level  [M, S]"""
-        (held_out, level), (train, _) = (self.representation.levelled(part) for part in (self.held_out, self.train))
-        distances = torch.cdist(held_out[:, 0].flatten(1), train[:, 0].flatten(1))
-        return self.representation.inverse(self.representation.scaled(train[distances.argmin(dim=1)], level))
-
-    def mel(self) -> Tensor:
-        """What a mel spectrogram keeps: 128 bands and back, phase by Griffin-Lim; no model  [M, S]"""
-        representation = self.representation
-        rate, bins = representation.sample_rate, representation.size.bins
-        mels = MelScale(MELS, rate, n_stft=bins)(representation.amplitude(self.held_out[:, 0]))
-        amplitude = InverseMelScale(bins, MELS, rate, driver="gelsd")(mels).clamp(min=0)
-        return griffin_lim(representation, representation.magnitude(amplitude))
-
-    def decoded(self) -> Tensor:
-        """What the decoder gives for the held-out segments  [M, 2, F, T]"""
-        with torch.inference_mode():
-            return torch.cat([self.module.reconstruct(part) for part in self.held_out.split(inference.BATCH)])
-
-    def unrefined(self) -> Tensor:
-        """What the decoder gives for the latents that the encoder gives  [M, 2, F, T]"""
-        levelled, level = self.representation.levelled(self.held_out)
-        with torch.inference_mode():
-            made = torch.cat([self.module.vae(part)[0] for part in levelled.split(inference.BATCH)])
-        return self.representation.scaled(made, level)
+def pca(train: Tensor, original: Tensor, components: int) -> Tensor:
+    """Log magnitudes [M, F, T] projected on principal components of training log magnitudes [N, F, T]  [M, F, T]"""
+    train, flat = train.flatten(1), original.flatten(1)
+    mean = train.mean(dim=0)
+    _, weights = torch.linalg.eigh(((train - mean) @ (train - mean).T).double())  # ascending
+    kept = min(components, len(train) - 1)
+    directions = torch.linalg.qr((train - mean).T @ weights[:, -kept:].float()).Q
+    return ((flat - mean) @ directions @ directions.T + mean).clamp(min=0).view_as(original)
 
 
-def methods(case: Case) -> dict[str, Callable[[], Tensor]]:
-    """Every way to make the held-out sounds; what is timed is the way from spectrogram to sound."""
-    representation, pca, made, unrefined = case.representation, case.pca(), case.decoded(), case.unrefined()
-    return {
-        "analysis and synthesis, no model (ceiling)": lambda: synthesise(representation, case.held_out),
-        "the model": lambda: synthesise(representation, made),
-        "the model, latents as the encoder gives them": lambda: synthesise(representation, unrefined),
-        "its decoder, frequency summed bin by bin": lambda: representation.inverse(made),
-        f"its decoder, {ITERATIONS} Griffin-Lim iterations": lambda: griffin_lim(representation, made[:, 0]),
-        "its decoder, true frequency": lambda: case.with_true_frequency(made[:, 0]),
-        "PCA, true frequency": lambda: case.with_true_frequency(pca),
-        f"PCA, {ITERATIONS} Griffin-Lim iterations": lambda: griffin_lim(representation, pca),
-        "the nearest training sound": case.neighbour,
-        f"{MELS} mels, {ITERATIONS} Griffin-Lim iterations, no model": case.mel,
-    }
+def mel(representation: Representation, magnitude: Tensor) -> Tensor:
+    """STFT magnitudes [M, F, T] as estimated from their mel spectrograms  [M, F, T]"""
+    rate, bins = representation.sample_rate, representation.size.bins
+    mels = MelScale(MELS, rate, n_stft=bins)(magnitude)
+    return InverseMelScale(bins, MELS, rate, driver="gelsd")(mels).clamp(min=0)
 
 
-def sounds(module: VAEModule, latent: Tensor, peak: Tensor) -> Tensor:
-    """What latents [N, D] sound like with peaks [N]  [N, S]"""
-    parts = zip(latent.split(inference.BATCH), peak.split(inference.BATCH), strict=True)
-    return torch.cat([inference.render(module, *part) for part in parts])
+def nearest(train: Tensor, original: Tensor) -> Tensor:
+    """The training spectrograms [N, 2, F, T] whose log magnitudes are nearest to those of others  [M, 2, F, T]"""
+    return train[torch.cdist(original[:, 0].flatten(1), train[:, 0].flatten(1)).argmin(dim=1)]
 
 
-def generation(module: VAEModule, train: Tensor, held_out: Tensor) -> dict[str, dict]:
-    """How far drawn sounds are from those that they were drawn from, and from real ones [N, S], [M, S].
-
-    ``distances`` are of ``drawing``, in dB: of a copy 0, as of two draws that are the same. ``copies`` has every draw's
-    to the nearest that draws start from. ``traits`` has the distances of ``likeness`` to the held-out sounds, of
-    as many training sounds as draws, or all. What real sounds have, the first rows tell.
-    """
-    representation = module.representation
-    drawn, peak = draws(module)
-    prior = torch.randn(drawn.shape, generator=torch.Generator().manual_seed(0))
-    known, others, near, free = (
-        pictures(module, found) for found in (module.known, latents(module, held_out), drawn, prior)
-    )
-    copies = {"the model": nearest(near, known), "the prior": nearest(free, known)}
-    distances = {
-        "held-out sounds to the nearest that draws start from, median": nearest(others, known).median(),
-        "the least of these": nearest(others, known).min(),
-        "sounds drawn from the model to the nearest that draws start from, median": copies["the model"].median(),
-        "the least of those": copies["the model"].min(),
-        "sounds drawn from the prior to the nearest that draws start from, median": copies["the prior"].median(),
-        "the two drawn from the model that are most alike": among(near).min(),
-    }
-    made, unplaced = (sounds(module, found, peak) for found in (drawn, prior))
-    some = train[spread(DRAWN, len(train))]
-    collections = {"training sounds": some, "drawn from the model": made, "drawn from the prior": unplaced}
-    return {
-        "distances": {name: float(value) for name, value in distances.items()},
-        "copies": {name: values.tolist() for name, values in copies.items()},
-        "traits": {name: unlike(waves, held_out, representation.sample_rate) for name, waves in collections.items()},
-    }
-
-
-def judge(module: VAEModule, data: SoundDataModule) -> dict:
-    """Scores of every method, of every held-out sound, and of what the model draws."""
-    representation = module.representation
-    waves, lengths, labels = segments(data, "test", MEASURED)
-    train, _, _ = segments(data, "train", TRAINED)
+def methods(codec: SoundCodec, data: SoundDataModule, waves: Tensor, train: Tensor) -> dict[str, Callable[[], Tensor]]:
+    """The way from spectrogram to waveform [M, S] by each method, given test and training segments [M, S], [N, S]."""
+    representation, magnitude = codec.representation, codec.representation.magnitude
+    (original, level), train_spectrogram = representation(waves), representation(train).spectrogram
     bins, frames = representation.size
-    # PCA is cheap: it sees every training sound, to half a gigabyte, and a variation of each; the model's start, some
-    seen = data.glimpse(max(GLIMPSE, 2 * len(train)))[:, :bins, :frames]
-    case = Case(module, representation(train), seen, representation(waves))
-    pitches = heard_pitches(waves, lengths, labels, representation.sample_rate)
+    # PCA is cheap: it gets every training segment and an augmented one of each; the initialisation of the model fewer
+    augmented = data.sample_log_magnitudes(max(PCA_SEGMENTS, 2 * len(train)))[:, :bins, :frames]
+    linear = pca(augmented, original[:, 0], codec.vae.latent_dim)
+
+    def decode(optimise: bool) -> Tensor:
+        latent = codec.encode(waves, optimise=optimise).latent[:, 0]
+        return torch.cat([codec.spectrogram(part) for part in latent.split(BATCH)])
+
+    optimised, plain = decode(True), decode(False)
+    decoded, synthesise = optimised[:, 0], partial(phase.synthesise, representation, level=level)
+
+    def iterate(estimate: Tensor) -> Tensor:
+        return level[:, None] * griffin_lim(representation, estimate)
+
+    def with_true_frequency(log_magnitude: Tensor) -> Tensor:
+        return representation.inverse(torch.stack([log_magnitude, original[:, 1]], dim=1), level)
+
+    return {
+        CEILING: lambda: synthesise(original),
+        MODEL: lambda: synthesise(optimised),
+        "the model, latents as the encoder gives them": lambda: synthesise(plain),
+        "its decoder, frequency summed bin by bin": lambda: representation.inverse(optimised, level),
+        f"its decoder, {ITERATIONS} Griffin-Lim iterations": lambda: iterate(magnitude(decoded)),
+        "its decoder, true frequency": lambda: with_true_frequency(decoded),
+        "PCA, true frequency": lambda: with_true_frequency(linear),
+        f"PCA, {ITERATIONS} Griffin-Lim iterations": lambda: iterate(magnitude(linear)),
+        "the nearest training sound": lambda: representation.inverse(nearest(train_spectrogram, original), level),
+        f"{MELS} mels, {ITERATIONS} Griffin-Lim iterations, no model": lambda: iterate(
+            mel(representation, magnitude(original[:, 0]))
+        ),
+    }
+
+
+@torch.no_grad()
+def evaluate(codec: SoundCodec, data: SoundDataModule) -> dict:
+    """Scores and seconds of every method, and distances of sampled sounds."""
+    waves, lengths, files = common.segments(data, "test", MAX_TEST_SEGMENTS)
+    train, _, _ = common.segments(data, "train", MAX_TRAIN_SEGMENTS)
+    originals, rate = [wave[:length] for wave, length in zip(waves, lengths, strict=True)], codec.sample_rate
+    pitches = [metrics.pitch(original, rate) for original in originals]
     scores, seconds = {}, {}
-    for name, make in methods(case).items():
+    for name, method in methods(codec, data, waves, train).items():
         begin = time.perf_counter()
-        estimates = make()
+        estimates = method()
         seconds[name] = time.perf_counter() - begin
-        scores[name] = score(waves, estimates, lengths, pitches, representation.sample_rate)
-        print(f"  {name}: {mean(scores[name], 'multi_resolution_stft'):.3f}", flush=True)
-    return {"files": labels, "scores": scores, "seconds": seconds, "generation": generation(module, train, waves)}
+        sounds = zip(originals, estimates, pitches, strict=True)
+        scores[name] = [metrics.score(wave, other[: len(wave)], rate, pitch) for wave, other, pitch in sounds]
+        print(f"  {name}: MR-STFT {mean(scores[name], 'multi_resolution_stft'):.3f}", file=sys.stderr, flush=True)
+    pairs = sorted(zip(files, scores[MODEL], strict=True), key=lambda pair: -pair[1]["multi_resolution_stft"])
+    worst = [{"file": file, **score} for file, score in pairs]
+    distances, traits = sampling.evaluate(codec, train, waves)
+    return {"scores": scores, "seconds": seconds, "worst_first": worst, "distances": distances, "traits": traits}
 
 
-def report(found: dict, title: str) -> str:
-    """The tables, in Markdown."""
-    lines = [
-        f"### {title}",
-        "",
-        "| how the held-out sounds are made | LSD (dB) | MR-STFT | pitch right | pitch kept (%) | SNR (dB) | s |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, rows in found["scores"].items():
-        cells = [f"{mean(rows, 'log_spectral_distance'):.2f}", f"{mean(rows, 'multi_resolution_stft'):.3f}"]
-        cells += [in_pitch(rows), f"{mean(rows, 'snr'):.1f}", f"{found['seconds'][name]:.2f}"]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += ["", "| log magnitude as the decoder makes it, RMS | dB |", "|---|---|"]
-    lines += [f"| {name} | {value:.1f} |" for name, value in found["generation"]["distances"].items()]
-    units = " | ".join(f"{name} ({unit})" for name, unit in UNITS.items())
-    lines += ["", f"| Wasserstein distance to the held-out sounds | {units} |", f"|---|{'---|' * len(UNITS)}"]
-    for name, away in found["generation"]["traits"].items():
-        lines.append(f"| {name} | {' | '.join(f'{away[trait]:.2f}' for trait in UNITS)} |")
-    return "\n".join(lines)
+def mean(scores: list[dict[str, float]], name: str) -> float:
+    """Mean over the sounds that have a measure; an infinite one, the SNR of an exact copy, is left out."""
+    values = [score[name] for score in scores if math.isfinite(score.get(name, math.inf))]
+    return sum(values) / len(values) if values else math.nan
 
 
-def worst_first(found: dict) -> list[dict]:
-    """The measures of what the model makes of each held-out sound, the worst first."""
-    rows = zip(found["files"], found["scores"]["the model"], strict=True)
-    return sorted(({"file": file, **row} for file, row in rows), key=lambda row: -row["multi_resolution_stft"])
+def cells(scores: list[dict[str, float]]) -> list[str]:
+    """Cells of a table, as in ``COLUMNS``."""
+    spectral, stft, pitch, snr = (
+        mean(scores, name) for name in ("log_spectral_distance", "multi_resolution_stft", "raw_pitch_accuracy", "snr")
+    )
+    notes = [score["note_accuracy"] for score in scores if "note_accuracy" in score]
+    return [f"{spectral:.2f}", f"{stft:.3f}", f"{sum(notes):.0f}/{len(notes)}", f"{100 * pitch:.1f}", f"{snr:.1f}"]
 
 
-def each(rows: list[dict]) -> str:
-    """A table of every file, in Markdown."""
-    lines = ["| file | MR-STFT | LSD (dB) | pitch right | pitch kept (%) |", "|---|---|---|---|---|"]
-    for row in rows:
-        pitch = f"{row['pitch_right']:.0f} | {100 * row['pitch_kept']:.0f}" if "pitch_right" in row else " | "
-        cells = f"{row['multi_resolution_stft']:.3f} | {row['log_spectral_distance']:.2f} | {pitch}"
-        lines.append(f"| {row['file'].replace('|', '/')} | {cells} |")
-    return "\n".join(lines)
+def tables(found: dict, title: str) -> str:
+    """All results but those of single files, in Markdown."""
+    scores = ([name, *cells(rows), f"{found['seconds'][name]:.2f}"] for name, rows in found["scores"].items())
+    distances = ([name, f"{value:.1f}"] for name, value in found["distances"].items())
+    traits = ([name, *(f"{value:.2f}" for value in row.values())] for name, row in found["traits"].items())
+    units = [f"{name} ({unit})" for name, unit in sampling.UNITS.items()]
+    first = common.table(["test sounds by", *COLUMNS, "s"], scores)
+    second = common.table(["distance of decoded log magnitudes", "RMS (dB)"], distances)
+    third = common.table(["Wasserstein distance from the test sounds", *units], traits)
+    return f"### {title}\n\n{first}\n\n{second}\n\n{third}"
 
 
 def main() -> None:
-    """Train, judge, print; JSON and Markdown have every file too, worst first."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--data", default="", help="a folder of sounds; the built-in notes where none is given")
-    arguments.add_argument("--minutes", type=float, default=10.0)
-    arguments.add_argument("--run", type=Path, help="judge this run, trained with the settings given here")
-    arguments.add_argument("overrides", nargs="*", help="settings, as for train.py")
-    with commandline.refusals():
-        options = arguments.parse_intermixed_args()
-        settings = brief.settled([f"minutes={options.minutes}", *brief.source(options.data), *options.overrides])
-        out = options.run
-        if out is None:
-            out = Path(commandline.run_folder("outputs", "bench-sound"))
-            run(settings, out)
-        module, data = brief.finished(out, settings)
-        found = judge(module, data)
-    found["worst_first"] = worst_first(found)
-    out = out if out.is_dir() else out.parent  # of a checkpoint
-    (out / "sound.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-    sizes = f"{len(data.datasets['train'])} to train on, {len(found['files'])} held out"
-    training = f"preset {settings['preset']}, {options.minutes:g} minutes" if options.run is None else str(options.run)
-    title = f"{options.data or 'the built-in notes'}: {sizes}, {training}"
-    tables = report(found, title)
-    (out / "sound.md").write_text(f"{tables}\n\n{each(found['worst_first'])}\n", encoding="utf-8")
-    print(tables)
+    """Train or load, evaluate, print, and write the tables."""
+    parser = common.build_parser("Compare a model with baselines on its test sounds.")
+    parser.add_argument("--minutes", metavar="N", type=float, help="time limit of the training")
+    parser.add_argument("--run", type=Path, help="evaluate this run, which had the same DIR and OVERRIDES")
+    with common.one_line_errors():
+        options = parser.parse_intermixed_args()
+        limit = [] if options.minutes is None else [f"minutes={options.minutes}"]
+        config = common.settings(options.data, ["name=bench-sound", *options.overrides, *limit])
+        folder = options.run or Path(create_run_folder("outputs", config.name))
+        if options.run is None:
+            run(config, folder)
+        codec, data = common.load(folder, config)
+        found = evaluate(codec, data)
+        sizes = f"{len(data.datasets['train'])} training segments, {len(found['worst_first'])} test segments"
+        summary = tables(found, f"{data.collection.root.name}: {sizes}, preset {config.preset}")
+        files = common.table(["file", *COLUMNS], ([row["file"], *cells([row])] for row in found["worst_first"]))
+        folder = common.folder_of_run(folder)
+        (folder / "sound.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+        (folder / "sound.md").write_text(f"{summary}\n\n{files}\n", encoding="utf-8")
+        print(summary)
 
 
 if __name__ == "__main__":

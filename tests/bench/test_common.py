@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers import QUICK
+from vae2ch.bench import common
+from vae2ch.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _in_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # for the cache
+
+
+def test_the_recommended_preset_is_used_unless_one_is_given(folder):
+    assert common.settings(folder, QUICK).preset == "heavy"
+    assert common.settings(folder, ["preset=light", *QUICK]).preset == "light"
+
+
+def test_a_finished_run_is_loaded_with_its_data(folder, trained):
+    run, _ = trained
+    config = common.settings(folder, QUICK)
+    for path in (run, run / "checkpoints" / "best.ckpt"):
+        codec, data = common.load(path, config)
+        assert int(codec.latents.segments) > 0
+        assert data.datasets["test"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"), [((), "representation.n_fft=254"), ((*QUICK, "seed=1"), "another split")]
+)
+def test_a_run_with_other_settings_is_refused(folder, trained, overrides, message):
+    run, _ = trained
+    with pytest.raises(InputError, match=message):
+        common.load(run, common.settings(folder, overrides))
+
+
+def test_a_missing_run_is_refused(folder):
+    with pytest.raises(InputError, match="gone does not exist"):
+        common.load(Path("gone"), common.settings(folder, QUICK))
+
+
+def test_segments_are_of_the_split(folder, trained):
+    _, data = common.load(trained[0], common.settings(folder, QUICK))
+    waves, lengths, labels = common.segments(data, "train", 3)
+    assert waves.shape == (3, data.representation.segment)
+    assert len(lengths) == len(labels) == 3
+    held_out = {label for split in ("validation", "test") for label in common.segments(data, split, 999)[2]}
+    assert not held_out & set(common.segments(data, "train", 999)[2])
+    assert torch.isfinite(waves).all()
+
+
+def test_a_table_has_one_line_per_row():
+    assert common.table(["a", "b"], [["x|y", "1"]]) == "| a | b |\n| --- | --- |\n| x/y | 1 |"

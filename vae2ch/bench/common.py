@@ -1,0 +1,105 @@
+"""Arguments, settings, finished runs, training without files, and tables, for all measurements."""
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+import lightning
+import torch
+from torch import Tensor
+
+from vae2ch.cli import hardware
+from vae2ch.cli.commands import Parser
+from vae2ch.cli.hydra_app import quote_path
+from vae2ch.cli.hydra_errors import as_input_errors
+from vae2ch.cli.messages import exit_on_error
+from vae2ch.cli.run import build
+from vae2ch.cli.settings import compose
+from vae2ch.cli.trainer import silence_lightning
+from vae2ch.codec import SoundCodec
+from vae2ch.config import RunConfig
+from vae2ch.data import SoundDataModule
+from vae2ch.data.collection import read_collection
+from vae2ch.data.dataset import evenly_spaced
+from vae2ch.data.summary import recommended_preset
+from vae2ch.errors import InputError
+from vae2ch.training import CodecTraining
+
+
+def build_parser(description: str) -> Parser:
+    """Parser of the arguments that all measurements have: ``[--data DIR] [OVERRIDES]``."""
+    parser = Parser(description=description)
+    parser.add_argument("--data", metavar="DIR", help="folder of sounds; the embedded notes if not given")
+    parser.add_argument("overrides", metavar="OVERRIDES", nargs="*", help="settings, as for train.py")
+    return parser
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Print errors in the arguments or the sounds as one line, and exit."""
+    with exit_on_error(), as_input_errors(sys.argv[1:]):
+        yield
+
+
+def settings(folder: str | None, overrides: Sequence[str]) -> RunConfig:
+    """Settings for this machine; without a preset, the one that is recommended for the number of files."""
+    source = ["data=folder", f"data.root={folder}"] if folder else []
+    overrides = ["name=bench", *map(quote_path, [*source, *overrides])]
+    config = compose(overrides)
+    files = len(read_collection(config.data, config.representation.sample_rate, config.seed).sounds)
+    # before the others, so that a preset among them replaces it
+    return hardware.resolve(compose([f"preset={recommended_preset(files)}", *overrides]))
+
+
+def folder_of_run(run: Path) -> Path:
+    """Folder of a run that is given by its folder or by one of its checkpoints."""
+    return run if run.is_dir() else run.parents[1]
+
+
+def load(run: Path, config: RunConfig) -> tuple[SoundCodec, SoundDataModule]:
+    """A finished run and its data, unless ``config`` has another representation or split than it was trained with."""
+    codec = SoundCodec.load(run)
+    codec.autocast_dtype = hardware.autocast_dtype("cpu")
+    for name, value in asdict(codec.config.representation).items():
+        if (given := getattr(config.representation, name)) != value:
+            raise InputError(f"{run} was trained with representation.{name}={value}, not {given}; give its settings")
+    data, _ = build(config)
+    data.setup()
+    splits = {sound.name: split for split, sounds in data.collection.splits.items() for sound in sounds}
+    with (folder_of_run(run) / "sounds.csv").open(newline="", encoding="utf-8") as file:
+        trained = {row["file"]: row["split"] for row in csv.DictReader(file) if row["split"] != "refused"}
+    if trained != splits:
+        raise InputError(f"{run} has another split; give its --data, seed, data.validation, data.test and data.limit")
+    return codec, data
+
+
+def fit(
+    config: RunConfig, module: CodecTraining, data: SoundDataModule, steps: int, minutes: float | None = None
+) -> lightning.Trainer:
+    """Train for some steps or minutes, without validation, files and progress bar; returns the trainer."""
+    silence_lightning()
+    hardware.keep_freed_memory()
+    options = {"max_epochs": 100_000, "max_steps": steps, "max_time": minutes and timedelta(minutes=minutes)}
+    unused = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    options |= {"limit_val_batches": 0, **dict.fromkeys(unused, False)}
+    trainer = lightning.Trainer(**asdict(config.trainer) | options)
+    trainer.fit(module, datamodule=data)
+    return trainer
+
+
+def segments(data: SoundDataModule, split: str, count: int) -> tuple[Tensor, list[int], list[str]]:
+    """At most ``count`` segments of a split, evenly spaced: waveforms [N, L], lengths without padding, labels."""
+    chosen = evenly_spaced(count, len(data.datasets[split]))
+    items = [data.datasets[split][index] for index in chosen]
+    labels = [data.label(split, index) for index in chosen]
+    return torch.stack([item.wave for item in items]), [int(item.samples) for item in items], labels
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

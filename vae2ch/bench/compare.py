@@ -1,0 +1,153 @@
+"""Compare variants of the settings or of the network after equal trainings.
+
+    python -m vae2ch.bench.compare --seeds 3 --variant "medium: preset=medium" --variant "heavy: preset=heavy"
+    python -m vae2ch.bench.compare --steps 300 --variant "as it is:" --variant "random: random_init" data.test=0.2
+
+Distances are means over the validation and test segments, the other columns are terms of the validation loss. With
+several seeds a cell has the mean, the lowest and the highest value. A seed sets the weights, the order, the
+augmentation and the noise, not the split.
+"""
+
+import argparse
+import shlex
+import statistics
+import sys
+from itertools import chain, pairwise, product
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from vae2ch import metrics
+from vae2ch.bench import common
+from vae2ch.cli import hardware
+from vae2ch.cli.run import build, initialise
+from vae2ch.codec import SoundCodec
+from vae2ch.config import RunConfig
+from vae2ch.data import SoundDataModule
+from vae2ch.errors import InputError, suggest
+from vae2ch.model import CHANNELS, VAE, WIDTHS
+from vae2ch.training import fan_in
+
+DEFAULT_STEPS = 450
+
+
+def kernels_4x4(vae: VAE) -> None:
+    """Replace the kernels of 2 x 2 by overlapping ones of 4 x 4."""
+    encoder, decoder = vae.encoder, vae.decoder
+    options = {"kernel_size": 4, "stride": 2, "padding": 1}
+    down = [nn.Conv2d(a, b, **options) for a, b in pairwise((CHANNELS, *WIDTHS))]
+    up = [nn.ConvTranspose2d(a, b, **options) for a, b in pairwise(WIDTHS[::-1])]
+    heads = [nn.ConvTranspose2d(WIDTHS[0], 1, **options) for _ in range(CHANNELS)]
+    for layer in (*down, *up, *heads):
+        nn.init.normal_(layer.weight, std=(2 / fan_in(layer)) ** 0.5)  # as the layers that they replace
+        nn.init.zeros_(layer.bias)
+    activations = (decoder.magnitude_head.activation, decoder.frequency_head.activation)
+    encoder.layers = nn.Sequential(*chain.from_iterable((layer, nn.ReLU()) for layer in down))[:-1]
+    decoder.layers = nn.Sequential(*chain.from_iterable((layer, nn.ReLU()) for layer in up))
+    decoder.magnitude_head, decoder.frequency_head = heads
+
+    def apply_heads(features: Tensor) -> Tensor:
+        pairs = zip(heads, activations, strict=True)
+        return torch.cat([activation(head(features).float()) for head, activation in pairs], dim=1)
+
+    decoder.apply_heads = apply_heads  # type: ignore[method-assign]
+
+
+PATCHES = {"random_init": lambda vae: None, "kernels_4x4": kernels_4x4}  # all without the PCA initialisation
+
+
+def parse_variant(text: str, options: argparse.Namespace) -> tuple[str, RunConfig, list[str]]:
+    """Name, settings and patches of a ``--variant``, whose words are overrides if they contain ``=``, else patches."""
+    name, colon, words = text.partition(":")
+    if not colon or "=" in name:
+        raise InputError(f'--variant {text}: a name and a colon come first, as in "heavy: preset=heavy"')
+    patches, overrides = ([word for word in shlex.split(words) if ("=" in word) == given] for given in (False, True))
+    for patch in patches:
+        if patch not in PATCHES:
+            raise InputError(f"--variant {text}: unknown patch {patch}; {suggest(patch, PATCHES)}")
+    return name.strip(), common.settings(options.data, [*options.overrides, *overrides]), patches
+
+
+def keep_segments(data: SoundDataModule, count: int) -> None:
+    """Keep ``count`` random training segments; smaller sets are subsets of larger ones."""
+    train = data.datasets["train"]
+    if len(train) < count:
+        raise InputError(f"--sizes {count}: there are {len(train)} training segments")
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0)).tolist()
+    train.excerpts = [train.excerpts[index] for index in sorted(order[:count])]
+
+
+def train(
+    config: RunConfig, patches: list[str], seed: int, size: int | None, *, steps: int, minutes: float | None
+) -> dict[str, float]:
+    """Distances, validation terms and number of steps of one training, by the titles of their columns."""
+    lightning.seed_everything(seed, verbose=False)
+    data, module = build(config)
+    data.setup()
+    if size is not None:
+        keep_segments(data, size)
+    data.seed = module.seed = seed  # only now, as the split depends on the seed too
+    for patch in patches:
+        PATCHES[patch](module.codec.vae)
+    module.codec.vae.to(memory_format=torch.channels_last)
+    if not patches:
+        initialise(module, data)
+    trainer = common.fit(config, module, data, steps, minutes)
+    steps = trainer.global_step
+    trainer.limit_val_batches = 1.0
+    (terms,) = trainer.validate(module, datamodule=data, verbose=False)
+    codec = module.codec.to(hardware.inference_device("auto")).eval()  # Lightning leaves it on the CPU
+    found = {term: terms[f"val/{term}"] for term in ("magnitude", "amplitude", "frequency", "kl")} | {"steps": steps}
+    return held_out_distances(codec, data) | found
+
+
+def held_out_distances(codec: SoundCodec, data: SoundDataModule) -> dict[str, float]:
+    """Mean distances of the validation and test segments from their reconstructions."""
+    spectral, stft = [], []
+    for split in ("validation", "test"):
+        waves, lengths, _ = common.segments(data, split, len(data.datasets[split]))
+        estimates = codec.reconstruct(waves.to(codec.device)).cpu()
+        for wave, estimate, length in zip(waves, estimates, lengths, strict=True):
+            wave, estimate = wave[:length], estimate[:length]
+            spectral.append(float(metrics.log_spectral_distance(wave[None], estimate[None])))
+            stft.append(float(metrics.multi_resolution_stft(wave, estimate)))
+    return {"LSD (dB)": statistics.mean(spectral), "MR-STFT": statistics.mean(stft)}
+
+
+def cell(values: list[float]) -> str:
+    """Mean, and the range if the values differ."""
+    mean, low, high = (f"{value:.4g}" for value in (statistics.mean(values), min(values), max(values)))
+    return mean if low == high else f"{mean} ({low} to {high})"
+
+
+def compare(options: argparse.Namespace) -> str:
+    """Train every variant on every size with every seed; returns the table."""
+    steps, rows = options.steps or (-1 if options.minutes else DEFAULT_STEPS), []
+    variants = [parse_variant(text, options) for text in options.variant or ["as configured:"]]
+    sizes = sorted(options.sizes or [None], reverse=True)  # so that one that is too large is reported at once
+    for size, (name, config, patches) in product(sizes, variants):
+        name = name if size is None else f"{name}, {size} segments"
+        found = []
+        for seed in range(config.seed, config.seed + max(1, options.seeds)):
+            found.append(train(config, patches, seed, size, steps=steps, minutes=options.minutes))
+            print(f"{name}, seed {seed}: {found[-1]}", file=sys.stderr, flush=True)
+        rows.append([name, *(cell([values[column] for values in found]) for column in found[0])])
+    return common.table(["variant", *found[0]], rows)
+
+
+def main() -> None:
+    """Print the table; each training is also reported on the standard error as it ends."""
+    parser = common.build_parser("Compare variants of the settings or of the network after equal trainings.")
+    limit = parser.add_mutually_exclusive_group()
+    limit.add_argument("--steps", metavar="N", type=int, help=f"of each training; default: {DEFAULT_STEPS}")
+    limit.add_argument("--minutes", metavar="M", type=float, help="of each training")
+    parser.add_argument("--seeds", metavar="K", type=int, default=1, help="trainings of each variant")
+    parser.add_argument("--sizes", metavar="N", type=int, nargs="+", help="of the training set, in segments")
+    parser.add_argument("--variant", metavar="TEXT", action="append", help=f"patches: {', '.join(PATCHES)}")
+    with common.one_line_errors():
+        print(compare(parser.parse_intermixed_args()))
+
+
+if __name__ == "__main__":
+    main()
