@@ -5,7 +5,26 @@ import torch
 
 from vae2ch import metrics
 
-TIME = torch.arange(32000) / 16000
+RATE = 16000
+TIME = torch.arange(32000) / RATE
+
+
+def harmonic(hertz):
+    """Five harmonics  [S]"""
+    return sum(torch.sin(2 * math.pi * hertz * n * TIME) / n for n in range(1, 6)) / 3
+
+
+@pytest.fixture(scope="module")
+def pitches():
+    """Pitches of sounds of two seconds, by name."""
+    low, high = harmonic(220), harmonic(330)
+    sounds = {
+        "low": low,
+        "low, then high": torch.where(TIME < 1.5, low, high),
+        "low, then silence": torch.where(TIME < 1, low, 0),
+        "silence": 0 * low,
+    }
+    return {name: metrics.pitch(wave, RATE) for name, wave in sounds.items()}
 
 
 def test_snr_of_known_noise():
@@ -19,51 +38,89 @@ def test_log_spectral_distance_of_a_gain_is_the_gain():
     noise = torch.randn(1, 16000)
     assert metrics.log_spectral_distance(noise, noise) == 0
     assert abs(metrics.log_spectral_distance(noise, noise / 2) - 20 * math.log10(2)) < 0.01
-    # below the floor nothing counts; silence is 80 dB below a flat spectrum's peak at most
-    assert metrics.log_spectral_distance(noise, 0 * noise) <= 80
 
 
-def test_multi_resolution_stft_tells_silence_from_the_sound():
-    noise = torch.randn(16000)
-    assert metrics.multi_resolution_stft(noise, noise) < 1e-5
-    near, far = (metrics.multi_resolution_stft(noise, noise + level * torch.randn(16000)) for level in (0.01, 0.5))
-    assert near < far < metrics.multi_resolution_stft(noise, torch.zeros(16000))
-    assert torch.isfinite(metrics.multi_resolution_stft(noise[:100], noise[:100]))
+def test_log_spectral_distance_is_limited_by_the_floor():
+    noise = torch.randn(1, 16000)
+    assert 40 < metrics.log_spectral_distance(noise, 0 * noise) <= 80
+    assert 10 < metrics.log_spectral_distance(noise, 0 * noise, floor_db=30) <= 30
+
+
+def test_multi_resolution_stft_grows_with_the_noise():
+    wave = torch.randn(16000)
+    assert metrics.multi_resolution_stft(wave, wave) < 1e-5
+    little, much = (metrics.multi_resolution_stft(wave, wave + level * torch.randn(16000)) for level in (0.01, 0.5))
+    assert little < much < metrics.multi_resolution_stft(wave, torch.zeros(16000))
+    assert torch.isfinite(metrics.multi_resolution_stft(wave[:100], wave[:100]))
 
 
 @pytest.mark.parametrize("midi", [50, 69, 76.3])
-def test_pitch_of_harmonic_tones(midi):
-    hertz = 440 * 2 ** ((midi - 69) / 12)
-    tone = sum(torch.sin(2 * math.pi * hertz * n * TIME) / n for n in range(1, 6)) / 3
-    assert abs(metrics.pitch(tone, 16000).note - midi) < 0.2
+def test_median_pitch_of_harmonic_tones(midi):
+    assert abs(metrics.pitch(harmonic(440 * 2 ** ((midi - 69) / 12)), RATE).median - midi) < 0.2
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
 @pytest.mark.parametrize("samples", [1, 1000, 16000])
-def test_no_pitch_in_silence_however_short(rate, samples):
-    silence = metrics.pitch(torch.zeros(samples), rate)
-    assert math.isnan(silence.note)
-    assert not silence.heard.any()
+def test_silence_of_any_length_has_no_pitch(rate, samples):
+    found = metrics.pitch(torch.zeros(samples), rate)
+    assert math.isnan(found.median)
+    assert not found.voiced.any()
 
 
-def test_pitch_kept_is_the_share_of_the_frames_that_are_in_pitch():
-    low, high = (sum(torch.sin(2 * math.pi * hertz * n * TIME) / n for n in range(1, 6)) / 3 for hertz in (220, 330))
-    changed = torch.where(TIME < 1.5, low, high)
-    whole, partly = metrics.pitch(low, 16000), metrics.pitch(changed, 16000)
-    assert metrics.pitch_kept(whole, whole) == 1
-    assert metrics.pitch_kept(whole, partly) == pytest.approx(0.75, abs=0.04)
-    assert abs(partly.note - whole.note) < metrics.QUARTER_TONE  # most of it is
-    # only where the original has a pitch: its silent end does not count
-    quiet = metrics.pitch(torch.where(TIME < 1, low, 0), 16000)
-    assert metrics.pitch_kept(quiet, partly) == pytest.approx(1, abs=0.04)
-    assert metrics.pitch_kept(whole, quiet) == pytest.approx(0.5, abs=0.04)
-    silence = metrics.pitch(0 * TIME, 16000)
-    told = silence._replace(heard=torch.ones_like(silence.heard))  # of silence the track has some pitch as well
-    assert metrics.pitch_kept(told, silence) == 0
+def test_raw_pitch_accuracy_is_the_fraction_of_frames_in_pitch(pitches):
+    low, changed = pitches["low"], pitches["low, then high"]
+    assert metrics.raw_pitch_accuracy(low, low) == 1
+    assert metrics.raw_pitch_accuracy(low, changed) == pytest.approx(0.75, abs=0.04)
+    assert metrics.raw_pitch_accuracy(low, pitches["low, then silence"]) == pytest.approx(0.5, abs=0.04)
 
 
-def test_active_units_counts_latents_that_vary():
+def test_raw_pitch_accuracy_counts_voiced_frames_of_the_original_only(pitches):
+    assert metrics.raw_pitch_accuracy(pitches["low, then silence"], pitches["low, then high"]) == pytest.approx(
+        1, abs=0.04
+    )
+
+
+def test_raw_pitch_accuracy_counts_no_unvoiced_frames_of_the_estimate(pitches):
+    silence = pitches["silence"]  # its track has values, too
+    voiced = silence._replace(voiced=torch.ones_like(silence.voiced))
+    assert metrics.raw_pitch_accuracy(voiced, silence) == 0
+
+
+def test_same_note_compares_median_pitches(pitches):
+    low = pitches["low"]
+    assert metrics.same_note(low, pitches["low, then high"])  # most of it is low
+    assert metrics.same_note(low, low._replace(median=low.median + 0.49))
+    assert not metrics.same_note(low, low._replace(median=low.median - 0.51))
+    assert not metrics.same_note(low, pitches["silence"])
+
+
+def test_score_has_all_measures_of_an_estimate(pitches):
+    low = harmonic(220)
+    found = metrics.score(low, 0.5 * low, RATE, pitches["low"])
+    assert set(found) == {
+        "snr",
+        "log_spectral_distance",
+        "multi_resolution_stft",
+        "note_accuracy",
+        "raw_pitch_accuracy",
+    }
+    assert found["snr"] == pytest.approx(20 * math.log10(2), abs=1e-3)
+    assert found["note_accuracy"] == found["raw_pitch_accuracy"] == 1
+    assert found["log_spectral_distance"] == float(metrics.log_spectral_distance(low[None], 0.5 * low[None]))
+    assert metrics.score(low, harmonic(330), RATE, pitches["low"])["note_accuracy"] == 0
+
+
+def test_score_has_no_pitch_measures_of_a_sound_without_pitch(pitches):
+    noise = torch.randn(32000)
+    assert set(metrics.score(noise, noise, RATE, pitches["silence"])) == {
+        "snr",
+        "log_spectral_distance",
+        "multi_resolution_stft",
+    }
+
+
+def test_active_units_is_the_number_of_latents_that_vary():
     means = torch.randn(500, 6) * torch.tensor([0.0, 0.01, 0.05, 0.2, 1.0, 3.0])
     assert metrics.active_units(means) == 3
-    assert metrics.active_units(means + 7) == 3  # a constant offset carries nothing
+    assert metrics.active_units(means + 7) == 3  # a constant offset is no variation
     assert metrics.active_units(means[:1]) == 0

@@ -1,178 +1,262 @@
+import itertools
 import math
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
+import lightning
 import pytest
 import torch
+from lightning.pytorch.callbacks import Timer
+from torch import nn
 from torch.distributions import Normal, kl_divergence
+from torch.utils.data import DataLoader
 
-from vae2ch import losses
-from vae2ch.bench import choices
+from tests.helpers import QUICK, ROOT, compose, python, small_codec_config
+from vae2ch import audio, training
+from vae2ch.cli.trainer import silence_lightning
+from vae2ch.codec import SoundCodec
+from vae2ch.config import CodecConfig, from_mapping
 from vae2ch.data import Batch
-from vae2ch.model import Posterior, pad_to_stride
-from vae2ch.refusal import Refusal
-from vae2ch.training import KNOWN, Seen, VAEModule
+from vae2ch.errors import InputError
+from vae2ch.model import DownConv, Posterior, UpConv, pad_to_stride
+from vae2ch.training import CodecTraining
 
-REPRESENTATION = {"sample_rate": 16000, "n_fft": 126, "hop": 32, "frames": 30, "gain": 1e4}
-TRAINING = {
-    "learning_rate": 1e-3,
-    "weight_decay": 0.1,
-    "warmup_steps": 10,
-    "amplitude_weight": 0.2,
-    "frequency_weight": 0.5,
-    "kl_weight": 0.01,
-    "kl_warmup_steps": 0,
-    "free_bits": 0.0,
-    "patience": 5,
-}
+BINS, FRAMES = 51, 30  # neither is a multiple of 32
+WEIGHTS = {"amplitude_weight": 0.2, "frequency_weight": 0.5, "kl_weight": 0.01}
 
 
-def module(**changes):
-    model = {"latent_dim": 4, "dropout": 0.0}
-    return VAEModule(model=model, representation=REPRESENTATION, training={**TRAINING, **changes}, seed=0)
+def small_training(seed=0, **changes):
+    codec = SoundCodec(small_codec_config(n_fft=100, hop=32, frames=FRAMES))
+    return CodecTraining(codec, replace(compose().training, **{**WEIGHTS, "free_bits": 0.0, **changes}), seed)
 
 
-def test_the_loss_is_the_sum_that_is_stated():
-    predicted, target = torch.rand(3, 2, 64, 30), torch.rand(3, 2, 64, 30)
+def random_spectrograms(loudest=4.0):
+    return torch.rand(3, 2, BINS, FRAMES) * torch.tensor([loudest, 1.0])[:, None, None]
+
+
+def random_batch(size=4):
+    spectrogram = pad_to_stride(torch.rand(size, 2, BINS, FRAMES))
+    samples, index = torch.full((size,), 928), torch.arange(size)
+    return Batch(spectrogram, torch.zeros(size, 928), samples, index, peak=torch.linspace(0.2, 0.5, size))
+
+
+# -- loss -----------------------------------------------------------------------------------------
+
+
+def test_loss_is_the_weighted_sum_of_its_terms():
+    predicted, target = random_spectrograms(), random_spectrograms()
     posterior = Posterior(torch.randn(3, 4), torch.randn(3, 4))
-    terms = module().terms(predicted, target, posterior)
-    kl = kl_divergence(Normal(posterior.mean, (0.5 * posterior.logvar).exp()), Normal(0, 1)).sum(dim=1).mean()
-    angle = 1 - torch.cos(math.pi * (predicted[:, 1] - target[:, 1]))
-    frequency = (target[:, 0] * angle).sum() / target[:, 0].sum()
-    magnitude = losses.magnitude_error(predicted[:, 0], target[:, 0])
-    made, true = (torch.exp(2 * spectrogram[:, 0]) - 1 for spectrogram in (predicted, target))
-    assert torch.isclose(terms["amplitude"], ((made - true) ** 2).sum() / 3e6, rtol=1e-4)  # soft as they are: of 1e6
-    loss = magnitude + 0.2 * terms["amplitude"] + 0.5 * frequency + 0.01 * kl
-    assert torch.isclose(terms["loss"], loss, rtol=1e-4)
-    assert torch.isclose(terms["kl"], kl, rtol=1e-4)
+    terms = small_training(free_bits=0.3).terms(predicted, target, posterior, kl_weight=0.07)
+    magnitude = ((predicted[:, 0] - target[:, 0]) ** 2).mean()
+    amplitudes = [torch.exp(2 * spectrogram[:, 0]) - 1 for spectrogram in (predicted, target)]
+    convergence = ((amplitudes[0] - amplitudes[1]) ** 2).sum((1, 2)) / (amplitudes[1] ** 2).sum((1, 2))
+    distance = 1 - torch.cos(math.pi * (predicted[:, 1] - target[:, 1]))
+    frequency = (target[:, 0] * distance).sum() / target[:, 0].sum()
+    kl = kl_divergence(Normal(posterior.mean, (0.5 * posterior.logvar).exp()), Normal(0, 1)).mean(dim=0)
+    kl_above_free_bits = (kl - 0.3).clamp(min=0).sum()
+    assert kl_above_free_bits < kl.sum() - 0.3
+    loss = magnitude + 0.2 * convergence.mean() + 0.5 * frequency + 0.07 * kl_above_free_bits
+    expected = {
+        "loss": loss,
+        "magnitude": magnitude,
+        "amplitude": convergence.mean(),
+        "frequency": frequency,
+        "kl": kl.sum(),
+    }
+    assert terms.keys() == expected.keys()
+    for name, term in expected.items():
+        assert torch.isclose(terms[name], term, rtol=1e-4), name
 
 
-def test_padding_changes_no_term():
-    predicted, target = torch.rand(3, 2, 64, 30), torch.rand(3, 2, 64, 30)
+@pytest.mark.parametrize("padding", [0.0, 1e3])
+def test_padding_changes_no_term(padding):
+    module = small_training()
+    predicted, target = random_spectrograms(), random_spectrograms()
     posterior = Posterior(torch.randn(3, 4), torch.randn(3, 4))
-    plain = module().terms(predicted, target, posterior)
-    padded = module().terms(pad_to_stride(predicted), pad_to_stride(target), posterior)
-    wild = torch.nn.functional.pad(predicted, (0, 2), value=1e3)
-    ignored = module().terms(wild, pad_to_stride(target), posterior)
+    plain = module.terms(predicted, target, posterior, kl_weight=0.01)
+    padded = nn.functional.pad(predicted, (0, 32 - FRAMES, 0, 64 - BINS), value=padding)
+    terms = module.terms(padded, pad_to_stride(target), posterior, kl_weight=0.01)
+    assert padded.shape[-2:] == (64, 32)
     for name, term in plain.items():
-        assert torch.isclose(term, padded[name], rtol=1e-6), name
-        assert torch.isclose(term, ignored[name], rtol=1e-6), name
+        assert torch.isclose(term, terms[name], rtol=1e-6), name
 
 
-def drawn(made, count=20_000):
-    """Latents and peaks."""
-    return made.draw(count, torch.Generator().manual_seed(0))
+def test_check_finite_names_the_terms_that_are_not():
+    terms = {"loss": torch.tensor(math.nan), "magnitude": torch.tensor(math.inf), "frequency": torch.tensor(0.5)}
+    with pytest.raises(InputError, match=r"^train step 7: loss, magnitude is not finite.*learning_rate \(0.01\)"):
+        training.check_finite(terms, "train step 7", 0.01)
+    training.check_finite({"loss": torch.tensor(1.0)}, "train step 7", 0.01)
 
 
-def test_draws_are_from_the_prior_before_anything_is_seen():
-    found, _ = drawn(module())
-    assert torch.allclose(found.mean(dim=0), torch.zeros(4), atol=0.15)
-    assert torch.allclose(found.T.cov(), torch.eye(4), atol=0.25)
+# -- schedules and seeds --------------------------------------------------------------------------
 
 
-def test_draws_come_from_where_the_training_sounds_lie():
-    """A group of loud and one of soft sounds, far apart: mean, covariance and peak are theirs; none is between."""
-    made = module()
-    torch.manual_seed(0)
-    group = torch.tensor([[3.0, -1.0, 0.0, 40.0], [3.0, -1.0, 0.0, -40.0]])
-    for _ in range(32):
-        mean = (group[:, None] + 0.1 * torch.randn(2, 4, 4)).flatten(0, 1)
-        peak = torch.tensor([0.5, 0.01]).repeat_interleave(4)
-        made.seen.append(Seen(mean, torch.full_like(mean, math.log(0.25)), peak))
-    made.settle()
-    (found, peak), means = drawn(made), torch.cat([seen.mean for seen in made.seen])
-    assert torch.allclose(found.mean(dim=0), means.mean(dim=0), atol=1.0)
-    expected = means.T.cov() + 0.25 * torch.eye(4)
-    assert torch.allclose(found.T.cov()[:3, :3], 0.16 * expected[:3, :3] + 0.84 * means.T.cov()[:3, :3], atol=0.05)
-    assert abs(found[:, 3].std() - 40) < 2
-    assert (found[:, 3].abs() > 4).float().mean() > 0.95
-    assert sorted(set(peak.tolist())) == pytest.approx([0.01, 0.5])
-    assert ((peak > 0.1) == (found[:, 3] > 0)).float().mean() > 0.95
+def test_kl_weight_grows_linearly_and_then_stays():
+    weights = [training.kl_weight(step, 0.01, warmup_steps=100) for step in (0, 49, 99, 100, 1000)]
+    assert weights == pytest.approx([0.0001, 0.005, 0.01, 0.01, 0.01])
+    assert training.kl_weight(0, 0.01, warmup_steps=0) == 0.01
 
 
-def test_every_sound_is_drawn_from_before_any_twice():
-    made = module()
-    made.peaks.copy_(torch.arange(KNOWN))  # tells them apart
-    peaks = [made.draw(count, torch.Generator().manual_seed(0), smoothing=0.0)[1] for count in (20, KNOWN, KNOWN + 20)]
-    assert [len(peak.unique()) for peak in peaks] == [20, KNOWN, KNOWN]
-    assert [len(peak) for peak in peaks] == [20, KNOWN, KNOWN + 20]
+def test_learning_rate_grows_linearly_in_the_first_steps():
+    factors = [training.learning_rate_factor(step, 0.0, warmup_steps=50) for step in (0, 24, 49, 50, 5000)]
+    assert factors == pytest.approx([0.02, 0.5, 1, 1, 1])
+    assert training.learning_rate_factor(0, 0.0, warmup_steps=0) == 1
 
 
-def test_a_sound_comes_back_at_its_own_level():
-    """What the model makes of a sound depends on nothing but its shape."""
-    alone = module().eval()
-    wave = torch.randn(2, alone.representation.segment) * 0.1
-    loud, soft = (alone.reconstruct(alone.representation(factor * wave)) for factor in (1.0, 0.01))
-    loud = alone.representation.scaled(loud, torch.full((2,), 0.01))
-    assert torch.allclose(loud[:, 0], soft[:, 0], atol=1e-3)
+def test_learning_rate_falls_to_a_fiftieth_over_the_run():
+    factors = [training.learning_rate_factor(100, percent / 100, warmup_steps=50) for percent in range(101)]
+    assert factors[0] == 1
+    assert factors[50] == pytest.approx(0.51)
+    assert factors[-1] == pytest.approx(0.02)
+    assert all(later < earlier for earlier, later in itertools.pairwise(factors))
 
 
-def test_kl_weight_warms_up(monkeypatch):
-    warming = module(kl_warmup_steps=100)
-    weights = []
-    for step in (0, 50, 100, 1000):
-        monkeypatch.setattr(VAEModule, "global_step", step)
-        weights.append(warming.kl_weight())
-    assert weights == pytest.approx([0.0001, 0.0051, 0.01, 0.01])
+class FixedTimer(Timer):
+    """A timer that shows given times."""
+
+    def __init__(self, elapsed, remaining):
+        self.elapsed, self.remaining = elapsed, remaining
+
+    def time_elapsed(self, stage=None):
+        return self.elapsed
+
+    def time_remaining(self, stage=None):
+        return self.remaining
 
 
-def test_a_step_that_is_not_finite_names_the_term(monkeypatch):
-    broken = module()
-    monkeypatch.setattr(VAEModule, "global_step", 7)
-    monkeypatch.setattr(broken, "log_dict", lambda *_, **__: None)
-    spectrogram = torch.rand(2, 2, 64, 30)
-    spectrogram[0, 0, 3, 3] = math.inf
-    ones = torch.ones(2)
-    batch = Batch(spectrogram, torch.zeros(2, 928), torch.tensor([928, 928]), torch.tensor([0, 1]), ones, ones)
-    with pytest.raises(Refusal, match=r"train step 7: .*magnitude.* not finite"):
-        broken.step(batch, "train")
+@pytest.mark.parametrize(
+    ("step", "timers", "progress"),
+    [
+        (25, [], 0.25),
+        (25, [FixedTimer(30, 10)], 0.75),
+        (80, [FixedTimer(30, 10)], 0.8),
+        (25, [FixedTimer(30, None)], 0.25),  # without a time limit
+        (130, [], 1.0),
+        (25, [FixedTimer(50, -10)], 1.0),
+    ],
+)
+def test_progress_is_that_of_the_limit_that_ends_the_run_first(step, timers, progress):
+    trainer = SimpleNamespace(global_step=step, estimated_stepping_batches=100, callbacks=timers)
+    assert training.training_progress(trainer) == progress
 
 
-def optimizer(monkeypatch):
-    monkeypatch.setattr("vae2ch.training.budget_spent", lambda trainer: 0.0)
-    alone = SimpleNamespace(strategy=SimpleNamespace(broadcast=lambda value: value))
-    monkeypatch.setattr(VAEModule, "trainer", alone)
-    made = module()
-    return made, made.configure_optimizers()["optimizer"]
+def test_step_seed_depends_on_seed_step_and_rank():
+    counters = list(itertools.product(range(5), range(20), range(4)))
+    seeds = [training.step_seed(*counter) for counter in counters]
+    assert len(set(seeds)) == len(counters)
+    assert seeds == [training.step_seed(*counter) for counter in counters]
 
 
-def test_decay_spares_biases(monkeypatch):
-    made, found = optimizer(monkeypatch)
-    spared, *decayed = found.param_groups
-    assert spared["weight_decay"] == 0.0
-    assert all(weight.ndim == 1 for weight in spared["params"])
-    assert {group["weight_decay"] for group in decayed} == {0.1}
-    assert all(weight.ndim > 1 for group in decayed for weight in group["params"])
-    assert sum(len(group["params"]) for group in found.param_groups) == len(list(made.parameters()))
+def test_noise_of_a_step_does_not_depend_on_what_ran_before():
+    noise = []
+    for seed in (1, 2, 1):
+        torch.randn(seed + len(noise))
+        small_training(seed).on_train_batch_start(None, 0)
+        noise.append(torch.randn(3))
+    assert torch.equal(noise[0], noise[2])
+    assert not torch.equal(noise[0], noise[1])
 
 
-def test_rates_fall_with_the_number_of_inputs(monkeypatch):
-    made, found = optimizer(monkeypatch)
-    rates = {id(weight): group["initial_lr"] for group in found.param_groups for weight in group["params"]}
-    encoder, decoder = made.vae.encoder, made.vae.decoder
+# -- optimiser ------------------------------------------------------------------------------------
+
+
+def test_each_parameter_is_in_one_group_and_biases_do_not_decay():
+    vae = small_training().codec.vae
+    groups = training.parameter_groups(vae, 1e-3, weight_decay=0.1)
+    found = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(found) == sorted(id(parameter) for parameter in vae.parameters())
+    for group in groups:
+        for parameter in group["params"]:
+            assert group["weight_decay"] == (0.0 if parameter.ndim == 1 else 0.1)
+
+
+def test_learning_rates_fall_with_the_number_of_inputs():
+    vae = small_training().codec.vae
+    groups = training.parameter_groups(vae, 1e-3, weight_decay=0.1)
+    rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    encoder, decoder = vae.encoder, vae.decoder
     assert encoder.latent.in_features == 1024
     assert rates[id(encoder.latent.weight)] == pytest.approx(1e-3 / 4)
     assert rates[id(encoder.layers[4].weight)] == pytest.approx(1e-3 / 8)  # 4 x 512 inputs
     assert rates[id(decoder.layers[0].weight)] == pytest.approx(1e-3 / 2)  # 512, for each of four outputs
-    assert rates[id(decoder.latent.weight)] == rates[id(decoder.heads.weight)] == 1e-3
+    full = (encoder.layers[0].weight, decoder.latent.weight, decoder.magnitude_head.weight, encoder.latent.bias)
+    assert {rates[id(parameter)] for parameter in full} == {1e-3}
 
 
-def test_the_seed_decides_the_steps_noise(monkeypatch):
-    drawn = []
-    for step in (5, 6, 5):
-        monkeypatch.setattr(VAEModule, "global_step", step)
-        module().on_train_batch_start(None, 0)
-        drawn.append(torch.randn(3))
-    assert torch.equal(drawn[0], drawn[2])
-    assert not torch.equal(drawn[0], drawn[1])
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(nn.Linear(9, 4), (9,)), (DownConv(3, 5), (3, 4, 4)), (UpConv(7, 2), (7, 4, 4))]
+)
+def test_fan_in_is_the_number_of_inputs_that_an_output_depends_on(layer, shape):
+    inputs = torch.randn(1, *shape, requires_grad=True)
+    layer(inputs).flatten()[0].backward()
+    assert training.fan_in(layer) == int((inputs.grad != 0).sum())
 
 
-@pytest.mark.parametrize("name", list(choices.VARIANTS))
-def test_every_weight_of_every_variant_is_trained(name, monkeypatch):
-    monkeypatch.setattr("vae2ch.training.budget_spent", lambda trainer: 0.0)
-    alone = SimpleNamespace(strategy=SimpleNamespace(broadcast=lambda value: value))
-    monkeypatch.setattr(VAEModule, "trainer", alone)
-    made = module()
-    choices.VARIANTS[name][0](made)
-    found = made.configure_optimizers()["optimizer"]
-    trained = [id(weight) for group in found.param_groups for weight in group["params"]]
-    assert sorted(trained) == sorted(id(weight) for weight in made.parameters())
+# -- Lightning ------------------------------------------------------------------------------------
+
+
+def fit(module, batches, directory, steps=3):
+    """Train for some steps, without files and progress bar."""
+    silence_lightning()
+    options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "num_sanity_val_steps": 0}
+    trainer = lightning.Trainer(
+        accelerator="cpu", max_steps=steps, default_root_dir=directory, enable_model_summary=False, **options
+    )
+    trainer.fit(module, DataLoader(batches, batch_size=None), DataLoader(batches, batch_size=None))
+    return trainer
+
+
+def test_training_changes_every_parameter_and_stores_latents(tmp_path):
+    module, batches = small_training(), [random_batch() for _ in range(3)]
+    before = {name: parameter.clone() for name, parameter in module.named_parameters()}
+    trainer = fit(module, batches, tmp_path)
+    assert trainer.global_step == 3
+    assert [name for name, parameter in module.named_parameters() if torch.equal(parameter, before[name])] == []
+    assert int(module.codec.latents.segments) == 12
+    assert torch.equal(module.codec.latents.peaks[:12], torch.cat([batch.peak for batch in batches]))
+    assert {"train/loss", "val/loss", "val/kl", "train/active_units"} <= trainer.callback_metrics.keys()
+    posterior = Posterior(*map(torch.cat, zip(*(module.codec.vae.encode(b.spectrogram) for b in batches), strict=True)))
+    kl = kl_divergence(Normal(posterior.mean, (0.5 * posterior.logvar).exp()), Normal(0, 1)).mean(dim=0)
+    assert torch.allclose(module.kl_per_latent, kl, rtol=1e-3)
+
+
+def test_equal_seeds_train_to_equal_parameters(tmp_path):
+    batches, trained = [random_batch() for _ in range(3)], []
+    for seed in (0, 0, 1):
+        torch.manual_seed(0)
+        module = small_training(seed)
+        fit(module, batches, tmp_path)
+        trained.append(module.codec.vae.encoder.latent.weight)
+    assert torch.equal(trained[0], trained[1])
+    assert not torch.equal(trained[0], trained[2])
+
+
+def test_a_spectrogram_that_is_not_finite_ends_the_training(tmp_path):
+    batch = random_batch()
+    batch.spectrogram[0, 0, 3, 3] = math.inf
+    with pytest.raises(InputError, match=r"train step 0: .*magnitude.* is not finite"):
+        fit(small_training(), [batch], tmp_path)
+
+
+def test_checkpoint_describes_the_codec_in_plain_data():
+    module, checkpoint = small_training(), {}
+    module.on_save_checkpoint(checkpoint)
+    assert checkpoint["vae2ch"] == {"format": 7, "config": asdict(module.codec.config)}
+    assert from_mapping(CodecConfig, checkpoint["vae2ch"]["config"]) == module.codec.config
+
+
+@pytest.mark.slow
+def test_a_representation_of_500_bins_and_100_frames_trains(folder, tmp_path):
+    quick = [setting for setting in QUICK if setting.startswith(("minutes", "media"))]
+    size = ("n_fft=998", "hop=250", "frames=100")
+    limits = ("trainer.max_epochs=1", "trainer.limit_train_batches=3", "data.batch_size=2", "data.epoch_segments=8")
+    settings = [*(f"representation.{setting}" for setting in size), *limits, *quick, "name=odd"]
+    done = python(ROOT / "train.py", "data=folder", f"data.root={folder}", *settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    codec = SoundCodec.load(tmp_path / "outputs" / "odd")
+    assert codec.representation.size == (500, 100)
+    assert codec.vae.size == (512, 128)
+    wave = torch.from_numpy(audio.load(folder / "copy.wav", codec.sample_rate))
+    reconstruction = codec.reconstruct(wave)
+    assert reconstruction.shape == wave.shape
+    assert 0.1 < float(reconstruction.abs().max() / wave.abs().max()) < 10

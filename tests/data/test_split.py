@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from tests.data.helpers import sound
+from vae2ch.data.split import SPLITS, split_by_recording
+from vae2ch.errors import InputError
+
+
+def sounds(count, copies=0):
+    """Sounds of different recordings, some of them twice."""
+    found = [sound(np.full(30, n + 1.0, np.float32), f"{n}.wav", f"digest {n}") for n in range(count)]
+    return found + [sound(found[n].wave, f"copy {n}.wav", found[n].digest) for n in range(copies)]
+
+
+def digests(splits):
+    return {name: {sound.digest for sound in found} for name, found in splits.items()}
+
+
+@pytest.mark.parametrize("count", [3, 5, 20, 101])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_recording_is_in_two_splits(count, seed):
+    splits = split_by_recording(sounds(count, copies=count), validation=0.1, test=0.1, seed=seed)
+    recordings = digests(splits)
+    assert tuple(splits) == SPLITS
+    assert sum(map(len, recordings.values())) == len(set.union(*recordings.values())) == count
+    assert sum(map(len, splits.values())) == 2 * count
+    assert len(recordings["validation"]) == len(recordings["test"]) == max(1, round(0.1 * count))
+    assert recordings["train"]
+
+
+def test_a_split_keeps_the_order_of_the_sounds():
+    found = sounds(20, copies=20)
+    for split in split_by_recording(found, validation=0.2, test=0.2, seed=0).values():
+        assert split == [sound for sound in found if sound in split]
+
+
+def test_splits_depend_on_seed_and_content_alone():
+    def split(found, seed):
+        return digests(split_by_recording(found, validation=0.2, test=0.2, seed=seed))
+
+    assert split(sounds(30), 0) == split(sounds(30)[::-1], 0) == split(sounds(30, copies=5), 0)
+    assert split(sounds(30), 0) != split(sounds(30), 1)
+
+
+def test_splits_change_little_when_a_file_is_removed():
+    before, after = (digests(split_by_recording(sounds(n), validation=0.1, test=0.1, seed=0)) for n in (40, 39))
+    for name in SPLITS:
+        assert len(before[name] ^ after[name]) <= 3
+
+
+def test_a_split_does_not_depend_on_the_size_of_another():
+    def members(name, **fractions):
+        return digests(split_by_recording(sounds(40), **{"validation": 0.1, "test": 0.1, **fractions}, seed=0))[name]
+
+    assert members("test") == members("test", validation=0.4)
+    assert members("validation") == members("validation", test=0.4)
+
+
+def test_too_few_recordings_are_refused():
+    with pytest.raises(InputError, match=r"found 2 different"):
+        split_by_recording(sounds(2, copies=2), validation=0.1, test=0.1, seed=0)
+    with pytest.raises(InputError, match=r"leave none of 5 recordings for training"):
+        split_by_recording(sounds(5), validation=0.6, test=0.6, seed=0)
