@@ -82,6 +82,8 @@ def test_nsynth_is_cached_split_by_split(tmp_path):
         read(tmp_path / "sounds", source="nsynth", cache=cache) for cache in (*[str(tmp_path / "cache")] * 2, None)
     )
     assert first.splits == second.splits == plain.splits
+    for folder in NSYNTH_FOLDERS.values():
+        assert len(list((tmp_path / "cache" / folder).rglob("index.json"))) == 1
     for one, other in zip(second.sounds, plain.sounds, strict=True):
         assert np.array_equal(one.wave, other.wave)
 

@@ -28,10 +28,10 @@ def compare(columns: dict[str, tuple[Tensor, Tensor]], representation: Represent
     for (magnitude_axis, frequency_axis), (name, (spectrogram, level)) in zip(axes.T, columns.items(), strict=True):
         log_magnitude, frequency = spectrogram.float().cpu()
         loudness = decibels(log_magnitude, level.cpu(), representation.gain)
-        opacity = ((loudness - FLOOR_DB) / OPAQUE_DB).clamp(0, 1)  # the phase of a silent bin is noise
+        opacity = ((loudness - FLOOR_DB) / OPAQUE_DB).clamp(0, 1).numpy()  # the phase of a silent bin is noise
         images = (
-            magnitude_axis.imshow(loudness, vmin=FLOOR_DB, vmax=0, cmap="magma", **options),
-            frequency_axis.imshow(frequency, vmin=-1, vmax=1, cmap="twilight", alpha=opacity.numpy(), **options),
+            magnitude_axis.imshow(loudness.numpy(), vmin=FLOOR_DB, vmax=0, cmap="magma", **options),
+            frequency_axis.imshow(frequency.numpy(), vmin=-1, vmax=1, cmap="twilight", alpha=opacity, **options),
         )
         frequency_axis.set_facecolor("black")
         magnitude_axis.set_title(name)
