@@ -71,8 +71,8 @@ class SoundCodec(nn.Module):
         try:
             codec = cls(from_mapping(CodecConfig, checkpoint[CHECKPOINT_KEY]["config"]))
             codec.load_state_dict(state)
-        except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"{path} does not match its own settings ({first_line(error)})") from None
+        except (InputError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{path} does not match its own settings ({short_text(error)})") from None
         return codec.to(device).eval().requires_grad_(False)
 
     def description(self) -> dict:
@@ -197,7 +197,7 @@ def read_checkpoint(path: Path) -> dict:
         # weights_only: a checkpoint is data, and nothing in it may be executed
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen types for files in other formats
-        raise InputError(f"{path} is not a readable checkpoint, or is truncated ({first_line(error)})") from None
+        raise InputError(f"{path} is not a readable checkpoint, or is truncated ({short_text(error)})") from None
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
         raise InputError(f"{path} is a checkpoint, but not of vae2ch")
     description = checkpoint[CHECKPOINT_KEY]
@@ -211,6 +211,6 @@ def read_checkpoint(path: Path) -> dict:
     return checkpoint
 
 
-def first_line(error: Exception) -> str:
-    """Short text of an exception."""
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+def short_text(error: Exception) -> str:
+    """Message of an exception in one line of at most 160 characters, or its type."""
+    return " ".join(str(error).split())[:160] or type(error).__name__

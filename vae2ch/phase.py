@@ -141,7 +141,7 @@ def griffin_lim(
 ) -> Tensor:
     """Waveform of magnitudes and initial phases [B, F, T], after some iterations  [B, S]
 
-    Griffin and Lim (1984); with momentum, Perraudin et al. (2013), "A fast Griffin-Lim algorithm". Unlike
+    Griffin and Lim (1984); with momentum, and then no overshoot, Perraudin et al. (2013), "A fast ...". Unlike
     torchaudio's, it takes the sound to be silent beyond its ends, as the representation does.
     """
     spectrum = torch.polar(magnitude, math.pi * phase)

@@ -9,7 +9,6 @@ augmentation and the noise, not the split.
 """
 
 import argparse
-import shlex
 import statistics
 import sys
 from itertools import chain, pairwise, product
@@ -62,7 +61,7 @@ def parse_variant(text: str, options: argparse.Namespace) -> tuple[str, RunConfi
     name, colon, words = text.partition(":")
     if not colon or "=" in name:
         raise InputError(f'--variant {text}: a name and a colon come first, as in "heavy: preset=heavy"')
-    patches, overrides = ([word for word in shlex.split(words) if ("=" in word) == given] for given in (False, True))
+    patches, overrides = ([word for word in words.split() if ("=" in word) == given] for given in (False, True))
     for patch in patches:
         if patch not in PATCHES:
             raise InputError(f"--variant {text}: unknown patch {patch}; {suggest(patch, PATCHES)}")
@@ -143,7 +142,7 @@ def main() -> None:
     limit.add_argument("--steps", metavar="N", type=int, help=f"of each training; default: {DEFAULT_STEPS}")
     limit.add_argument("--minutes", metavar="M", type=float, help="of each training")
     parser.add_argument("--seeds", metavar="K", type=int, default=1, help="trainings of each variant")
-    parser.add_argument("--sizes", metavar="N", type=int, nargs="+", help="of the training set, in segments")
+    parser.add_argument("--sizes", metavar="N", type=int, nargs="+", help="training segments; not before OVERRIDES")
     parser.add_argument("--variant", metavar="TEXT", action="append", help=f"patches: {', '.join(PATCHES)}")
     with common.one_line_errors():
         print(compare(parser.parse_intermixed_args()))

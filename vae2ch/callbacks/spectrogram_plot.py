@@ -9,7 +9,7 @@ from vae2ch.representation import Representation, expand
 
 FLOOR_DB = -90.0  # re full scale
 OPAQUE_DB = 50.0  # above the floor, from which the frequency is drawn opaque
-LABELS = ("magnitude (dB re full scale)", "instantaneous frequency (half-turns per hop)")
+LABELS = ("magnitude (dB re full scale)", "inst. frequency (half-turns per hop)")
 
 
 def decibels(log_magnitude: Tensor, level: Tensor, gain: float) -> Tensor:

@@ -150,7 +150,7 @@ def stored_samples(path: Path, start: int, count: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def map_file(path: Path) -> np.ndarray:
-    """A whole file of samples, mapped copy-on-write: changes stay in memory."""
+    """A whole file of samples, mapped copy-on-write: changes stay in this process."""
     return np.memmap(path, dtype=np.float32, mode="c")
 
 

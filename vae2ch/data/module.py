@@ -86,7 +86,7 @@ class SoundDataModule(lightning.LightningDataModule):
     def sample_log_magnitudes(self, count: int) -> Tensor:
         """Log magnitudes of training segments, padded: at most half of them plain, the others augmented  [N, F, T]
 
-        N is at least ``count``, by less than two batches, or less where that would take more than half a gigabyte.
+        N is about ``count``, or less where that would take more than an epoch or half a gigabyte.
         """
         count = max(2, min(count, MAX_SAMPLE_FLOATS // math.prod(self.representation.size)))
         dataset = self.datasets["train"]
