@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.helpers import REPRESENTATIONS, SMALL, compose, python, signals, small_codec_config
-from vae2ch.codec import CHECKPOINT_FORMAT, SoundCodec, find_checkpoint, join, scale_to_peak, split
+from vae2ch.codec import CHECKPOINT_FORMAT, SoundCodec, crossfade, find_checkpoint, overlapping_segments, scale_to_peak
 from vae2ch.config import CodecConfig, ModelConfig
 from vae2ch.errors import InputError
 from vae2ch.latents import INITIAL_PEAK
@@ -121,7 +121,7 @@ def test_optimised_latents_have_a_lower_loss(codec):
     waves = sound(8, SEGMENT)
     target = codec.representation(waves).spectrogram[:, 0]
     plain, optimised = (codec.encode(waves, optimise=choice).latent[:, 0] for choice in (False, True))
-    before, after = (codec.optimise.loss(codec.spectrogram(z)[:, 0], target, z) for z in (plain, optimised))
+    before, after = (codec.latent_optimiser.loss(codec.spectrogram(z)[:, 0], target, z) for z in (plain, optimised))
     assert (after <= before).all()
     assert after.mean() < 0.99 * before.mean()
 
@@ -235,12 +235,12 @@ def test_render_scales_each_segment_to_its_peak(codec):
 
 @pytest.mark.parametrize("length", [1, 999, 1000, 1001, 1875, 1876, 20_000])
 @pytest.mark.parametrize("batch", [(), (2, 3)])
-def test_join_is_the_inverse_of_split(batch, length):
+def test_a_crossfade_of_overlapping_segments_is_the_waveform(batch, length):
     wave = torch.randn(*batch, length)
-    segments = split(wave, 1000)
+    segments = overlapping_segments(wave, 1000)
     assert segments.shape[:-2] == batch
     assert segments.shape[-1] == 1000
-    whole = join(segments)
+    whole = crossfade(segments)
     assert torch.allclose(whole[..., :length], wave, atol=1e-6)
     assert whole[..., length:].eq(0).all()
     assert whole.shape[-1] - length < max(1000 - length, 875) + 1  # no segment that is not needed
@@ -248,9 +248,9 @@ def test_join_is_the_inverse_of_split(batch, length):
 
 def test_cross_fades_are_linear_and_sum_to_one():
     ones = torch.ones(3, 1000)
-    assert torch.allclose(join(ones), torch.ones(2750))
+    assert torch.allclose(crossfade(ones), torch.ones(2750))
     ones[1:] = 0
-    fade = join(ones)
+    fade = crossfade(ones)
     assert fade[:875].eq(1).all()
     assert fade[1000:].eq(0).all()
     assert torch.allclose(fade[875:1000], 1 - torch.arange(1, 126) / 126, atol=1e-6)

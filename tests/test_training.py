@@ -92,9 +92,9 @@ def test_check_finite_names_the_terms_that_are_not():
 
 
 def test_kl_weight_grows_linearly_and_then_stays():
-    weights = [training.kl_weight(step, 0.01, warmup_steps=100) for step in (0, 49, 99, 100, 1000)]
+    weights = [training.warmed_up_kl_weight(step, 0.01, warmup_steps=100) for step in (0, 49, 99, 100, 1000)]
     assert weights == pytest.approx([0.0001, 0.005, 0.01, 0.01, 0.01])
-    assert training.kl_weight(0, 0.01, warmup_steps=0) == 0.01
+    assert training.warmed_up_kl_weight(0, 0.01, warmup_steps=0) == 0.01
 
 
 def test_learning_rate_grows_linearly_in_the_first_steps():

@@ -54,7 +54,7 @@ class SoundCodec(nn.Module):
         bins, frames = map(padded_length, self.representation.size)
         self.vae = VAE(bins=bins, frames=frames, **vars(config.model))
         self.latents = LatentDistribution(config.model.latent_dim)
-        self.optimise = LatentOptimiser(config.amplitude_weight, config.kl_weight)
+        self.latent_optimiser = LatentOptimiser(config.amplitude_weight, config.kl_weight)
         self.autocast_dtype: torch.dtype | None = None  # of the decoder while latents are optimised; None: float32
 
     @property
@@ -85,7 +85,7 @@ class SoundCodec(nn.Module):
 
         With ``optimise`` the latents of each segment are optimised, otherwise they are the encoder's posterior mean.
         """
-        segments = split(wave, self.segment)
+        segments = overlapping_segments(wave, self.segment)
         parts = [self._encode(part, optimise) for part in segments.flatten(0, -2).split(BATCH)]
         latent, level = (torch.cat(values).unflatten(0, segments.shape[:-1]) for values in zip(*parts, strict=True))
         return Encoding(latent, level)
@@ -95,7 +95,7 @@ class SoundCodec(nn.Module):
         """Waveform of overlapping segments: [..., N, D], [..., N] -> [..., S], cross-faded."""
         batches = zip(latent.flatten(0, -2).split(BATCH), level.flatten().split(BATCH), strict=True)
         parts = [synthesise(self.representation, self.spectrogram(z), part_level) for z, part_level in batches]
-        return join(torch.cat(parts).unflatten(0, level.shape))
+        return crossfade(torch.cat(parts).unflatten(0, level.shape))
 
     def reconstruct(self, wave: Tensor) -> Tensor:
         """Encode and decode a sound: [..., S] -> [..., S]"""
@@ -104,10 +104,10 @@ class SoundCodec(nn.Module):
     @torch.no_grad()
     def ceiling(self, wave: Tensor) -> Tensor:
         """Analyse and synthesise a sound without the VAE: [..., S] -> [..., S], exact up to rounding."""
-        segments = split(wave, self.segment)
+        segments = overlapping_segments(wave, self.segment)
         batches = segments.flatten(0, -2).split(BATCH)
         parts = [synthesise(self.representation, *self.representation(part)) for part in batches]
-        return join(torch.cat(parts).unflatten(0, segments.shape[:-1]))[..., : wave.shape[-1]]
+        return crossfade(torch.cat(parts).unflatten(0, segments.shape[:-1]))[..., : wave.shape[-1]]
 
     @torch.no_grad()
     def perturb(self, wave: Tensor, *, seed: int, smoothing: float = SMOOTHING) -> Tensor:
@@ -142,7 +142,7 @@ class SoundCodec(nn.Module):
         posterior = self.vae.encode(pad_to_stride(spectrogram))
         if not optimise:
             return posterior.mean, level
-        return self.optimise(self._fast_spectrogram, spectrogram[:, 0], posterior), level
+        return self.latent_optimiser(self._fast_spectrogram, spectrogram[:, 0], posterior), level
 
     def _fast_spectrogram(self, latent: Tensor) -> Tensor:
         """``spectrogram``, in the precision that ``autocast_dtype`` allows."""
@@ -151,7 +151,7 @@ class SoundCodec(nn.Module):
             return self.spectrogram(latent)
 
 
-def split(wave: Tensor, length: int) -> Tensor:
+def overlapping_segments(wave: Tensor, length: int) -> Tensor:
     """Overlapping segments of a waveform, padded with zeros at its end: [..., S] -> [..., N, length]"""
     stride = length - length // OVERLAP_DIVISOR
     count = 1 + max(0, math.ceil((wave.shape[-1] - length) / stride))
@@ -159,7 +159,7 @@ def split(wave: Tensor, length: int) -> Tensor:
     return functional.pad(wave, (0, whole - wave.shape[-1])).unfold(-1, length, stride)
 
 
-def join(segments: Tensor) -> Tensor:
+def crossfade(segments: Tensor) -> Tensor:
     """Waveform of overlapping segments, cross-faded linearly: [..., N, L] -> [..., S]"""
     count, length = segments.shape[-2:]
     overlap = length // OVERLAP_DIVISOR

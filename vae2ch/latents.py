@@ -111,7 +111,7 @@ class LatentOptimiser:
             step_scale = logvar.exp() / max(self.kl_weight, 1e-6)
             lowest = torch.full_like(best[:, :1], torch.inf)
             rate = torch.full_like(lowest, self.rate)
-            slope, velocity, point = torch.zeros_like(best), torch.zeros_like(best), best
+            best_gradient, velocity, point = torch.zeros_like(best), torch.zeros_like(best), best
             for evaluation in range(1, self.evaluations + 1):
                 point = point.detach().requires_grad_()
                 loss = self.loss(decode(point)[:, 0], target, point)[:, None]
@@ -121,7 +121,7 @@ class LatentOptimiser:
                 if evaluation == self.evaluations:
                     break
                 (gradient,) = torch.autograd.grad(loss.sum(), point)
-                slope, rate = torch.where(better, gradient, slope), torch.where(better, rate, rate / 2)
-                velocity = torch.where(better, self.momentum * velocity, 0) - rate * step_scale * slope
+                best_gradient, rate = torch.where(better, gradient, best_gradient), torch.where(better, rate, rate / 2)
+                velocity = torch.where(better, self.momentum * velocity, 0) - rate * step_scale * best_gradient
                 point = best + velocity
         return best

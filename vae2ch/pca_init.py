@@ -117,15 +117,17 @@ def set_latent_layers(
     channels, rows, columns = vae.decoder.shape
     rank, places = len(mean) // (rows * columns), rows * columns
     encode, decode = vae.encoder.latent, vae.decoder.latent
-    read = directions.T * ((1 - posterior_variance) / variances).sqrt()[:, None]  # [D, K]
+    encoder_weight = directions.T * ((1 - posterior_variance) / variances).sqrt()[:, None]  # [D, K]
     encode.weight.zero_()
-    encode.weight.unflatten(1, (channels, places))[:count, :rank] = read.reshape(count, rank, places).to(encode.weight)
+    encode.weight.unflatten(1, (channels, places))[:count, :rank] = encoder_weight.reshape(count, rank, places).to(
+        encode.weight
+    )
     encode.bias.zero_()
-    encode.bias[:count] = (-read @ mean).to(encode.bias)
+    encode.bias[:count] = (-encoder_weight @ mean).to(encode.bias)
     encode.bias[dim : dim + count] = posterior_variance.log().to(encode.bias)
-    write = directions * (variances * (1 - posterior_variance)).sqrt()  # [K, D]
+    decoder_weight = directions * (variances * (1 - posterior_variance)).sqrt()  # [K, D]
     weight = decode.weight.unflatten(0, (channels, places))  # a view: [channels, places, D]
     weight[:rank] = 0
-    weight[:rank, :, :count] = write.reshape(rank, places, count).to(weight)
+    weight[:rank, :, :count] = decoder_weight.reshape(rank, places, count).to(weight)
     decode.bias.zero_()
     decode.bias.unflatten(0, (channels, places))[:rank] = mean.reshape(rank, places).to(weight)

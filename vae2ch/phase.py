@@ -126,8 +126,8 @@ def is_consistent(representation: Representation, magnitude: Tensor, phase: Tens
 
 def impose_magnitude(spectrum: Tensor, magnitude: Tensor, overshoot: float) -> Tensor:
     """A spectrum with other magnitudes [B, F, T], relaxed by an overshoot (Peer et al. 2022, "Beyond Griffin-Lim")."""
-    size = spectrum.abs()
-    return spectrum * ((magnitude + overshoot * (magnitude - size)) / size.clamp(min=1e-20))
+    current = spectrum.abs()
+    return spectrum * ((magnitude + overshoot * (magnitude - current)) / current.clamp(min=1e-20))
 
 
 def griffin_lim(

@@ -38,7 +38,7 @@ def learning_rate_factor(step: int, progress: float, warmup_steps: int) -> float
     return warmup * (FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-def kl_weight(step: int, weight: float, warmup_steps: int) -> float:
+def warmed_up_kl_weight(step: int, weight: float, warmup_steps: int) -> float:
     """Weight of the KL, growing linearly over the first steps."""
     return weight * min(1.0, (step + 1) / max(1, warmup_steps))
 
@@ -115,7 +115,7 @@ class CodecTraining(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch; its latents are added to the codec's distribution."""
-        weight = kl_weight(self.global_step, self.config.kl_weight, self.config.kl_warmup_steps)
+        weight = warmed_up_kl_weight(self.global_step, self.config.kl_weight, self.config.kl_warmup_steps)
         loss, posterior = self.step(batch, "train", weight)
         self.codec.latents.update(posterior, batch.peak)
         self.log("train/kl_weight", weight)

@@ -55,7 +55,7 @@ def test_latents_are_optimised_in_the_precision_of_the_training(precision, dtype
 
 def test_the_codec_is_optimised_for_the_loss_that_it_is_trained_with():
     _, module = run.build(compose("training.amplitude_weight=0.25", "training.kl_weight=0.125", *QUICK))
-    assert (module.codec.optimise.amplitude_weight, module.codec.optimise.kl_weight) == (0.25, 0.125)
+    assert (module.codec.latent_optimiser.amplitude_weight, module.codec.latent_optimiser.kl_weight) == (0.25, 0.125)
 
 
 def test_the_summary_has_size_device_precision_and_limits(tmp_path):

@@ -33,7 +33,7 @@ from vae2ch.training import CodecTraining
 def build_parser(description: str) -> Parser:
     """Parser of the arguments that all measurements have: ``[--data DIR] [OVERRIDES]``."""
     parser = Parser(description=description)
-    parser.add_argument("--data", metavar="DIR", help="folder of sounds; the embedded notes if not given")
+    parser.add_argument("--data", metavar="DIR", help="folder of sounds; the built-in notes if not given")
     parser.add_argument("overrides", metavar="OVERRIDES", nargs="*", help="settings, as for train.py")
     return parser
 

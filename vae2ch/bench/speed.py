@@ -205,7 +205,7 @@ def starting(codec: SoundCodec) -> dict[str, float]:
             "an error message (preset=hevy)": process_seconds(train, "preset=hevy", cwd=place, status=2),
             "from vae2ch import SoundCodec": process_seconds("-c", "from vae2ch import SoundCodec", cwd=place),
             "python -m vae2ch reconstruct, one second": process_seconds(*reconstruct, cwd=place),
-            "first step, embedded notes to be rendered": process_seconds(train, cwd=place, until="first step"),
+            "first step, built-in notes to be rendered": process_seconds(train, cwd=place, until="first step"),
             "first step, the same again": process_seconds(train, cwd=place, until="first step"),
         }
 

@@ -22,13 +22,13 @@ def split_by_recording(sounds: list[Sound], *, validation: float, test: float, s
             "validation and test (cut a long recording into several files)"
         )
     ranked = sorted(digests, key=lambda digest: hashlib.sha256(f"{seed}:{digest}".encode()).digest())
-    tested, validated = (max(1, round(fraction * len(ranked))) for fraction in (test, validation))
-    if tested + validated >= len(ranked):
+    test_count, validation_count = (max(1, round(fraction * len(ranked))) for fraction in (test, validation))
+    if test_count + validation_count >= len(ranked):
         raise InputError(f"data.validation and data.test leave none of {len(ranked)} recordings for training")
     # from both ends, so that neither depends on the size of the other
     members = {
-        "test": set(ranked[:tested]),
-        "train": set(ranked[tested:-validated]),
-        "validation": set(ranked[-validated:]),
+        "test": set(ranked[:test_count]),
+        "train": set(ranked[test_count:-validation_count]),
+        "validation": set(ranked[-validation_count:]),
     }
     return {name: [sound for sound in sounds if sound.digest in members[name]] for name in SPLITS}
