@@ -121,7 +121,7 @@ class CodecConfig:
 
     representation: RepresentationConfig
     model: ModelConfig
-    amplitude_weight: float = ranged(0.0)  # as in training; the latents of a segment are optimised for the same loss
+    amplitude_weight: float = ranged(0.0)  # as in training; also used to optimise the latents of a segment
     kl_weight: float = ranged(0.0)
 
 

@@ -79,7 +79,7 @@ class LatentDistribution(nn.Module):
 
 @dataclass(frozen=True)
 class LatentOptimiser:
-    """Optimisation of the latents of each segment for its training loss, starting at the encoder's estimate.
+    """Optimisation of the latents of each segment for its loss, starting at the encoder's estimate.
 
     The encoder's latents of an unseen sound are not the best ones: the amortisation gap (Cremer et al. 2018,
     "Inference suboptimality in variational autoencoders"). A few gradient steps close most of it (Kim et al. 2018,

@@ -78,7 +78,7 @@ def same_note(original: Pitch, estimate: Pitch) -> bool:
 def raw_pitch_accuracy(original: Pitch, estimate: Pitch) -> float:
     """Fraction of the original's voiced frames in which the estimate is voiced and within 50 cents.
 
-    Poliner et al. (2007), "Melody transcription from music audio", who also count unvoiced frames of the estimate.
+    Poliner et al. (2007), "Melody transcription from music audio", whose measure ignores the estimate's voicing.
     """
     correct = estimate.voiced & ((estimate.track - original.track).abs() < PITCH_TOLERANCE)
     return float(correct[original.voiced].float().mean())

@@ -116,7 +116,7 @@ class UpConv(nn.ConvTranspose2d):
 
 
 class Head(UpConv):
-    """Last layer of one channel: [B, 64, F / 2, T / 2] -> [B, 1, F, T], in float32, as a step of bf16 is audible."""
+    """Last layer of one channel: [B, 64, F / 2, T / 2] -> [B, 1, F, T], activated in float32."""
 
     def __init__(self, activation: nn.Module) -> None:
         super().__init__(WIDTHS[0], 1)

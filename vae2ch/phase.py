@@ -100,7 +100,7 @@ def lock_phases(representation: Representation, magnitude: Tensor, frequency: Te
 def loudest_frames(magnitude: Tensor, margin: int) -> tuple[Tensor, Tensor]:
     """Indices of the loudest ``CONSISTENCY_FRAMES`` successive frames, with a margin on each side: [B, F, T] -> [B, N]
 
-    The second result tells which of them overlap no other frames  [B, N].
+    The second result tells which of them overlap no frame outside  [B, N].
     """
     total = magnitude.shape[-1]
     frames = min(total, CONSISTENCY_FRAMES + 2 * margin)

@@ -47,7 +47,7 @@ class Size(NamedTuple):
 class Analysis(NamedTuple):
     """Result of ``Representation.forward``."""
 
-    spectrogram: Tensor  # both channels, the loudest bin at full scale  [B, 2, F, T]
+    spectrogram: Tensor  # both channels, divided by the level  [B, 2, F, T]
     level: Tensor  # amplitude of the loudest bin re full scale, before it was divided out  [B]
 
 

@@ -76,7 +76,7 @@ class CodecTraining(lightning.LightningModule):
     """Training of a codec on batches of spectrograms; ``seed`` is that of each step's noise.
 
     The loss is ``magnitude + amplitude_weight * amplitude + frequency_weight * frequency + kl_weight * KL``. The
-    first three terms ignore the padding; the KL is summed over the latents and averaged over the batch.
+    first three terms ignore the padding; the KL, averaged over the batch, is summed above the free bits.
     """
 
     def __init__(self, codec: SoundCodec, config: TrainingConfig, seed: int) -> None:

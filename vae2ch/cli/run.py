@@ -21,7 +21,7 @@ from vae2ch.errors import InputError
 from vae2ch.pca_init import initialise_from_pca
 from vae2ch.training import CodecTraining
 
-PCA_SEGMENTS = 600  # training segments of the initialisation, at most half of them not augmented
+PCA_SEGMENTS = 600  # training segments of the initialisation, at most half of them plain
 REMARKS = {"note_accuracy": "of the {} segments with a pitch", "raw_pitch_accuracy": "of their frames with a pitch"}
 
 

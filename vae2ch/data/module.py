@@ -26,7 +26,7 @@ MAX_SAMPLE_FLOATS = 2**27  # half a gigabyte of log magnitudes for the PCA initi
 class Batch(NamedTuple):
     """A batch on the device."""
 
-    spectrogram: Tensor  # both channels, the loudest bin at full scale, padded to multiples of 32  [B, 2, F, T]
+    spectrogram: Tensor  # both channels, the loudest bin at ``Item.gain``, padded to multiples of 32  [B, 2, F, T]
     wave: Tensor  # samples that it was made from  [B, S]
     samples: Tensor  # how many of them are not padding  [B]
     index: Tensor  # position in the dataset  [B]
