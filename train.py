@@ -12,7 +12,7 @@ def train(composed: DictConfig) -> float:
     with hydra_app.job() as folder:
         config = settings.from_composed(composed)
         hydra_app.check_sweep(config)
-        from vae2ch.cli.run import run  # here, as torch takes seconds, and an error message should not
+        from vae2ch.cli.run import run  # here, so that error messages need not wait for torch
 
         return run(config, folder)
 

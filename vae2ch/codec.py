@@ -38,8 +38,8 @@ class SoundCodec(nn.Module):
 
     >>> codec = SoundCodec.load("outputs/RUN")            # a run's folder or a checkpoint
     >>> latent, level = codec.encode(wave)                # [N, D], [N]: one row per segment
-    >>> wave = codec.decode(latent, level)                # back to a waveform
-    >>> close = codec.reconstruct(wave)                   # both at once; the same length
+    >>> made = codec.decode(latent, level)                # back to a waveform, padded to whole segments
+    >>> made = codec.reconstruct(wave)                    # both at once; as long as ``wave``
     >>> new = codec.sample(8, seed=0)                     # eight new sounds  [8, L]
     >>> other = codec.perturb(wave, seed=0)               # a variation of a sound
 

@@ -25,7 +25,7 @@ class DataConfig:
     test: float = ranged(0.0, 0.9)
     cache: str | None  # folder for decoded sounds; null: decode at every run
     limit: int | None = ranged(1)  # files per NSynth split; null: all
-    train_segments: int | None = ranged(1)  # train on the first so many segments only; null: all
+    train_segments: int | None = ranged(1)  # train on this many segments only, the first; null: all
     batch_size: int = ranged(2)
     epoch_segments: int = ranged(1)  # minimum number of segments in an epoch
     workers: int | None = ranged(0, 64)  # processes of the DataLoader; null: depends on the device
@@ -37,7 +37,7 @@ class AugmentConfig:
 
     speed: float = ranged(0.0, 1.0)  # maximum relative change of speed and pitch; 0.06 is a semitone
     shift: float = ranged(0.0, 1.0)  # maximum delay in seconds
-    gain_db: float = ranged(0.0, 40.0)  # maximum change in dB of the loudest bin, which is else at full scale
+    gain_db: float = ranged(0.0, 40.0)  # maximum deviation in dB of the loudest bin from full scale
     polarity: bool  # whether to flip the sign of half of the segments
 
 
@@ -94,7 +94,7 @@ class TrainerConfig:
 class MediaConfig:
     """Audio and images in TensorBoard and in the report."""
 
-    sounds: int = ranged(1, 32)  # held-out sounds
+    sounds: int = ranged(1, 32)  # per split; also samples
 
 
 @dataclass(kw_only=True)

@@ -21,7 +21,7 @@ class LatentDistribution(nn.Module):
 
     ``update`` is called with every training batch. New latents are sampled by a smoothed bootstrap (Silverman 1986,
     "Density estimation", section 6.4): the latents of a training segment plus Gaussian noise with the covariance of
-    all, shrunk so that mean and covariance stay those of the training segments. The prior is a poor source of
+    all, shrunk so that mean and covariance nearly stay those of all. The prior is a poor source of
     samples, as the latents of a small collection do not fill it.
     """
 
@@ -70,7 +70,7 @@ class LatentDistribution(nn.Module):
         return self.perturb(self.means[chosen], noise, smoothing), self.peaks[chosen]
 
     def perturb(self, latent: Tensor, noise: Tensor, smoothing: float = SMOOTHING) -> Tensor:
-        """Latents [..., D] shrunk towards the mean, plus standard normal ``noise`` with the training covariance."""
+        """Latents [..., D] shrunk towards the mean, plus standard normal ``noise`` coloured by the covariance."""
         # on the CPU in float64, as Apple's GPUs have none
         root = torch.linalg.cholesky(self.covariance.cpu().double()).to(latent)
         shrunk = self.centre + math.sqrt(1 - smoothing**2) * (latent - self.centre)
@@ -88,7 +88,7 @@ class LatentOptimiser:
     retried at half the rate without momentum. The loss leaves out the frequency term and the free bits.
     """
 
-    amplitude_weight: float  # of the squared spectral convergence, beside 1 for the error of the log magnitude
+    amplitude_weight: float  # of the squared spectral convergence (log magnitude: 1)
     kl_weight: float
     evaluations: int = 6  # of the loss; each but the last costs about three passes through the decoder
     rate: float = 0.5  # 1 would reach the minimum in one step if the decoder were linear and latents independent

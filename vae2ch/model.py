@@ -16,7 +16,7 @@ from torch.nn import functional
 CHANNELS = 2  # log magnitude, instantaneous frequency
 WIDTHS = (64, 128, 256, 512, 512)
 STRIDE = 2 ** len(WIDTHS)  # 32, the factor by which the encoder shrinks each axis
-SOFTPLUS_BETA = 8.0  # within 6 % of linear above 0.25, as the PCA initialisation assumes
+SOFTPLUS_BETA = 8.0  # within 7 % of linear above 0.25, as the PCA initialisation assumes
 LOGVAR_RANGE = (-12.0, 8.0)  # keeps exp(logvar) finite: standard deviations from 0.0025 to 55
 
 

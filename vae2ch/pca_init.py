@@ -70,7 +70,7 @@ def initialise_from_pca(vae: VAE, log_magnitude: Tensor, kl_weight: float, pixel
         features = project(features, stages[-1])
     mean, variances, directions = principal_components(features.flatten(1), vae.latent_dim)
     # 0.5 * kl_weight * pixels is the decoder's noise variance per pixel. A component with less variance costs more
-    # nats than it saves error.
+    # KL than it is worth.
     posterior_variance = (0.5 * kl_weight * pixels / variances).clamp(1e-5, 1)
     set_encoder(vae, stages)
     set_decoder(vae, stages)
@@ -84,7 +84,7 @@ def set_encoder(vae: VAE, stages: list[Tensor]) -> None:
         rank = len(components)
         weight = torch.zeros(rank, convolution.in_channels, 2, 2)
         weight[:, :inputs] = components.reshape(rank, -1, 2, 2)[:, :inputs]
-        if inputs > 1:  # the input of the first layer is the magnitude, that of the others pairs
+        if inputs > 1:  # the first layer's input is the magnitude; others get pairs
             weight[:, inputs : 2 * inputs] = -weight[:, :inputs]
         rows = weight if convolution is vae.encoder.layers[-1] else with_negatives(weight)
         convolution.weight[: len(rows)] = rows.to(convolution.weight)

@@ -141,7 +141,7 @@ def griffin_lim(
 ) -> Tensor:
     """Waveform of magnitudes and initial phases [B, F, T], after some iterations  [B, S]
 
-    Griffin and Lim (1984); with momentum, and then no overshoot, Perraudin et al. (2013), "A fast ...". Unlike
+    Griffin and Lim (1984); with momentum and ``overshoot=0``, Perraudin et al. (2013). Unlike
     torchaudio's, it takes the sound to be silent beyond its ends, as the representation does.
     """
     spectrum = torch.polar(magnitude, math.pi * phase)
@@ -155,9 +155,9 @@ def griffin_lim(
 
 
 def synthesise(representation: Representation, spectrogram: Tensor, level: Tensor) -> Tensor:
-    """Waveform of decoded spectrograms [B, 2, F, T] with levels [B]; exact where they are consistent  [B, S]
+    """Waveform of decoded spectrograms [B, 2, F, T] with levels [B]; exact if consistent  [B, S]
 
-    Phases are summed where that is consistent, otherwise locked. A few Griffin-Lim iterations follow.
+    Phases of a consistent one are summed, others locked. A few Griffin-Lim iterations follow.
     """
     with torch.autocast(spectrogram.device.type, enabled=False):
         log_magnitude, frequency = spectrogram.float().unbind(dim=1)

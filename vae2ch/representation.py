@@ -48,7 +48,7 @@ class Analysis(NamedTuple):
     """Result of ``Representation.forward``."""
 
     spectrogram: Tensor  # both channels, divided by the level  [B, 2, F, T]
-    level: Tensor  # amplitude of the loudest bin re full scale, before it was divided out  [B]
+    level: Tensor  # amplitude re full scale that was divided out  [B]
 
 
 class Representation(nn.Module):

@@ -49,7 +49,7 @@ def reconstruct(arguments: argparse.Namespace) -> int:
     for _, output in pairs:
         if output.resolve() in inputs:
             raise InputError(f"--out: {output} would overwrite an input; give another folder")
-    # here, as torch takes seconds, and an error message should not
+    # here, so that error messages need not wait for torch
     import torch
     from tqdm import tqdm
 

@@ -27,7 +27,7 @@ PATH_SETTING = re.compile(r"(data\.(?:root|cache)=)([^'\"\[$].*)", re.DOTALL)
 def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
     """Run ``task`` with the settings of ``conf/`` beside its file and of the command line, and exit.
 
-    This is what ``hydra.main`` does as of Hydra 1.3.8 (pyproject.toml allows 1.3), except that the arguments are
+    This is what ``hydra.main`` does as of Hydra 1.3.8 (pyproject.toml: below 1.4), except that the arguments are
     passed in, quoted where they are paths, and that errors become one line.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors; otherwise it prints them and exits

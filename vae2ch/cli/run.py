@@ -21,7 +21,7 @@ from vae2ch.errors import InputError
 from vae2ch.pca_init import initialise_from_pca
 from vae2ch.training import CodecTraining
 
-PCA_SEGMENTS = 600  # training segments of the initialisation, at most half of them plain
+PCA_SEGMENTS = 600  # training segments of the initialisation, half or more of them augmented
 REMARKS = {"note_accuracy": "of the {} segments with a pitch", "raw_pitch_accuracy": "of their frames with a pitch"}
 
 
@@ -102,7 +102,7 @@ def result_summary(folder: Path, scores: dict[str, float]) -> str:
     if not pitched:
         lines.append("  note_accuracy                  -   no test segment has a clear pitch")
     place = os.path.relpath(folder)
-    # an environment in the current folder may not be activated: name its programs with their path
+    # an environment in the current folder may be inactive: name its programs with their path
     local = Path(sys.prefix).is_relative_to(Path.cwd())
     programs = f"{os.path.relpath(sys.prefix)}/bin/" if local else ""
     lines += [

@@ -1,4 +1,4 @@
-"""Augmented training segments in random order; both depend on seed, epoch and position only, and are reproducible."""
+"""Augmentation and order of training segments; both depend on seed, epoch and position only, so are reproducible."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -25,7 +25,7 @@ class Item(NamedTuple):
 
 
 def segment_starts(wave: np.ndarray, length: int) -> list[int]:
-    """First samples of the segments of ``wave`` [S]: back to back, without silence; the last one may overlap."""
+    """First samples of the segments of ``wave`` [S]: back to back, skipping silence; the last one may overlap."""
     frames = np.abs(np.pad(wave, (0, -wave.size % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)).max(axis=1)
     audible = np.flatnonzero(frames > SILENCE_RATIO * frames.max())
     end = min(wave.size, (int(audible[-1]) + 1) * FRAME_SAMPLES)

@@ -116,6 +116,6 @@ class SoundDataModule(lightning.LightningDataModule):
 
 def ignore_interrupts(worker: int) -> None:
     """Ignore Ctrl-C in a worker: a terminal sends it to all processes, and the main process ends its workers."""
-    # a worker that is handing over a batch then gets an error; errors in reading are raised in the main process
+    # hides the error of a worker handing over a batch; errors in reading are raised in the main process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.excepthook = lambda *error: None

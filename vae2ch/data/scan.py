@@ -89,5 +89,5 @@ def decode(path: Path, sample_rate: int) -> tuple[np.ndarray, str, str]:
     digest = hashlib.sha256(wave.tobytes()).hexdigest()
     wave = audio.resample(wave, rate, sample_rate)
     if float(np.abs(wave).max()) < SILENCE_PEAK:
-        raise DecodingError("silent from beginning to end, as mono")
+        raise DecodingError("silent when averaged to mono")
     return wave, digest, remark

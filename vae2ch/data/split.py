@@ -11,7 +11,7 @@ SPLITS = ("train", "validation", "test")
 def split_by_recording(sounds: list[Sound], *, validation: float, test: float, seed: int) -> dict[str, list[Sound]]:
     """Split sounds by fractions of the recordings, at least one each; all copies of a recording are in one split.
 
-    Recordings are ordered by a hash of seed and content: a split depends on nothing else but the fractions, is the
+    Recordings are ordered by a hash of seed and content. A split depends on these and the fractions only, is the
     same on every machine, and changes little when files are added or removed. Raises ``InputError`` if there are
     fewer than three recordings, or none is left for training.
     """
