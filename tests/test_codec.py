@@ -450,5 +450,5 @@ def test_the_example_in_the_docstring_runs(run, monkeypatch):
     found = example.globs
     assert found["codec"].sample_rate == SMALL.sample_rate
     assert found["latent"].shape == (*found["level"].shape, 4)
-    assert found["close"].shape == found["other"].shape == (len(found["wave"]),)
+    assert found["made"].shape == found["other"].shape == (len(found["wave"]),)
     assert found["new"].shape == (8, SEGMENT)
