@@ -415,6 +415,7 @@ def foreign(names):
     return sorted(name for name in names if name.startswith(FOREIGN))
 
 
+@pytest.mark.slow
 def test_importing_the_codec_imports_neither_lightning_nor_hydra_nor_the_data(tmp_path):
     done = run_python("-X", "importtime", "-c", "from vae2ch import SoundCodec", cwd=tmp_path)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
@@ -422,6 +423,7 @@ def test_importing_the_codec_imports_neither_lightning_nor_hydra_nor_the_data(tm
     assert foreign(imported) == []
 
 
+@pytest.mark.slow
 def test_a_loaded_codec_needs_neither_lightning_nor_hydra_nor_the_data(run):
     program = (
         "import sys, torch; from vae2ch import SoundCodec; codec = SoundCodec.load('outputs/RUN');"

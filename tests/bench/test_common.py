@@ -7,6 +7,8 @@ from tests.helpers import QUICK
 from vae2ch.bench import common
 from vae2ch.errors import InputError
 
+pytestmark = pytest.mark.slow  # trains a model
+
 
 @pytest.fixture(autouse=True)
 def _in_temporary_folder(tmp_path, monkeypatch):

@@ -8,6 +8,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from tests.helpers import ROOT, assert_one_line_error, python
 from vae2ch.cli.hydra_app import quote_path
 
+pytestmark = pytest.mark.slow  # runs many commands
+
 TRAIN = ROOT / "train.py"
 NAMES = [
     "über (1)=x",

@@ -7,6 +7,8 @@ from vae2ch.data import notes
 from vae2ch.errors import InputError
 from vae2ch.metrics import pitch
 
+pytestmark = pytest.mark.slow  # renders many notes
+
 NAMES = [notes.file_name(*note) for note in notes.catalogue(0)]
 
 

@@ -53,6 +53,7 @@ def test_a_sound_can_be_pickled(folder, cache):
         assert copy.samples == copy.wave.size
 
 
+@pytest.mark.slow
 def test_pickled_sounds_can_be_read_in_another_process(folder, tmp_path):
     sounds = [scan(folder, RATE, cache=cache).sounds[3] for cache in (None, tmp_path / "cache")]
     (tmp_path / "sounds.pickle").write_bytes(pickle.dumps(sounds))
