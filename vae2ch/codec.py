@@ -4,6 +4,7 @@ Axes: S samples, N segments of one sound, L samples of a segment, D latents; ``.
 """
 
 import math
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from vae2ch.representation import Representation
 
 CHECKPOINT_FORMAT = 7  # raised when what a checkpoint holds changes
 CHECKPOINT_KEY = "vae2ch"
+CHECKPOINT_NAMES = ("best.ckpt", "last.ckpt", "previous.ckpt")  # in a run's folder; the first is the one to use
 STATE_PREFIX = "codec."  # of the parameters in a checkpoint: the attribute of the LightningModule
 OVERLAP_DIVISOR = 8  # segments overlap by an eighth
 BATCH = 16  # segments processed at once, to bound the memory
@@ -66,14 +68,20 @@ class SoundCodec(nn.Module):
     def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "SoundCodec":
         """Load a checkpoint file, or a run's best or else last one, for inference. Raises ``InputError``."""
         path = find_checkpoint(Path(path))
-        checkpoint = read_checkpoint(path)
+        return cls.from_checkpoint(read_checkpoint(path), path).to(device).eval().requires_grad_(False)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: dict, path: Path) -> "SoundCodec":
+        """The codec of a checkpoint that ``read_checkpoint`` returned. Raises ``InputError`` if its parts do not fit."""
         state = {name.removeprefix(STATE_PREFIX): value for name, value in checkpoint["state_dict"].items()}
         try:
-            codec = cls(from_mapping(CodecConfig, checkpoint[CHECKPOINT_KEY]["config"]))
+            config = from_mapping(CodecConfig, checkpoint[CHECKPOINT_KEY]["config"])
+            check_sizes(config, state)  # before anything of these sizes is built
+            codec = cls(config)
             codec.load_state_dict(state)
         except (InputError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{path} does not match its own settings ({short_text(error)})") from None
-        return codec.to(device).eval().requires_grad_(False)
+        return codec
 
     def description(self) -> dict:
         """Format number and settings, as a checkpoint stores them beside the parameters: plain dicts and numbers."""
@@ -185,7 +193,7 @@ def find_checkpoint(path: Path) -> Path:
         return path
     if not path.exists():
         raise InputError(f"{path} does not exist; give a run's folder (outputs/...) or a .ckpt file")
-    for name in ("best.ckpt", "last.ckpt"):
+    for name in CHECKPOINT_NAMES:
         if (found := path / "checkpoints" / name).is_file():
             return found
     raise InputError(f"{path} holds no checkpoints/best.ckpt or last.ckpt; give a run's folder or a .ckpt file")
@@ -194,21 +202,39 @@ def find_checkpoint(path: Path) -> Path:
 def read_checkpoint(path: Path) -> dict:
     """Contents of a checkpoint file. Raises ``InputError`` if it is damaged, foreign, or of another format."""
     try:
+        with zipfile.ZipFile(path) as parts:
+            if damaged := parts.testzip():  # torch does not compare the checksums
+                raise ValueError(f"the checksum of {damaged} is wrong")
         # weights_only: a checkpoint is data, and nothing in it may be executed
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen types for files in other formats
+    except Exception as error:  # zipfile and torch raise half a dozen types for files in other formats
         raise InputError(f"{path} is not a readable checkpoint, or is truncated ({short_text(error)})") from None
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
         raise InputError(f"{path} is a checkpoint, but not of vae2ch")
     description = checkpoint[CHECKPOINT_KEY]
-    found = (
-        description.get("format") if isinstance(description, dict) else description
-    )  # formats 1 to 6 stored the number alone
+    # formats 1 to 6 stored the number alone
+    found = description.get("format") if isinstance(description, dict) else description
     if found != CHECKPOINT_FORMAT:
         raise InputError(f"{path} has checkpoint format {found}; this version reads format {CHECKPOINT_FORMAT}")
-    if not isinstance(checkpoint.get("state_dict"), dict):
+    state = checkpoint.get("state_dict")
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} has no parameters (state_dict)")
+    if sum(value.numel() * value.element_size() for value in state.values()) > path.stat().st_size:
+        raise InputError(f"{path} claims more parameters than it holds")
     return checkpoint
+
+
+def check_sizes(config: CodecConfig, state: dict[str, Tensor]) -> None:
+    """Raise ``ValueError`` if parameters have other sizes than ``config`` says, without allocating memory for them."""
+    bins, frames = map(padded_length, Representation(config.representation).size)
+    with torch.device("meta"):
+        vae = VAE(bins=bins, frames=frames, **vars(config.model))
+    dim = config.model.latent_dim
+    expected = {f"vae.{name}": tuple(value.shape) for name, value in vae.state_dict().items()}
+    expected["latents.covariance"] = (dim, dim)
+    for name, shape in expected.items():
+        if (found := tuple(state[name].shape)) != shape:
+            raise ValueError(f"{name} has the size {found}, not {shape}")
 
 
 def short_text(error: Exception) -> str:

@@ -29,6 +29,7 @@ class DataConfig:
     batch_size: int = ranged(2)
     epoch_segments: int = ranged(1)  # minimum number of segments in an epoch
     workers: int | None = ranged(0, 64)  # processes of the DataLoader; null: depends on the device
+    changed: str = ranged(choices=("refuse", "accept"))  # other sounds than before in a resumed run
 
 
 @dataclass(kw_only=True)
@@ -106,6 +107,9 @@ class RunConfig:
     seed: int = ranged(0, 2**31 - 1)
     name: str
     preset: str
+    start: str  # initial weights: pca, random, or the path of a run or checkpoint
+    save_minutes: float = ranged(0.0, 1e6)  # minutes between two saves of last.ckpt
+    keep_last: bool  # whether last.ckpt is kept at the end of a run
     data: DataConfig
     augment: AugmentConfig
     representation: RepresentationConfig

@@ -12,9 +12,9 @@ MIN_ENERGY = 1e6  # lower bound of the divisor: energy of one bin 60 dB above th
 
 
 def log_magnitude_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of log magnitudes [B, F, T]; a scalar, 1 is (17 dB)^2 well above the knee."""
+    """Mean squared error of log magnitudes [B, F, T]; 1 is (17 dB)^2 well above the knee  [B]"""
     # not absolute: that is minimised by the median, which is silence, as most bins are nearly silent
-    return (predicted - target).square().mean()
+    return (predicted - target).square().mean(dim=(-2, -1))
 
 
 def amplitude(log_magnitude: Tensor) -> Tensor:
@@ -33,23 +33,25 @@ def squared_spectral_convergence(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def frequency_error(predicted: Tensor, target: Tensor, log_magnitude: Tensor) -> Tensor:
-    """Circular error of instantaneous frequencies [B, F, T], weighted by the target's log magnitude.
+    """Circular error of instantaneous frequencies [B, F, T], weighted by the target's log magnitude  [B]
 
-    ``sum(m * (1 - cos(pi (p - t)))) / sum(m)``, a scalar in [0, 2]. Circular, as -1 and +1 are the same
-    angle; weighted, as the phase of a bin without energy is noise.
+    ``sum(m * (1 - cos(pi (p - t)))) / sum(m)``, in [0, 2]. Circular, as -1 and +1 are the same angle; weighted, as the
+    phase of a bin without energy is noise.
     """
     distance = 1 - torch.cos(math.pi * (predicted - target))
-    return (log_magnitude * distance).sum() / log_magnitude.sum().clamp(min=1e-6)
+    weight = log_magnitude.sum(dim=(-2, -1)).clamp(min=1e-6)
+    return (log_magnitude * distance).sum(dim=(-2, -1)) / weight
 
 
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mean, exp(logvar)) || N(0, 1)) in nats for each latent (Kingma and Welling 2014): [B, D] -> [D]"""
-    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean(dim=0)
+    """KL(N(mean, exp(logvar)) || N(0, 1)) in nats for each latent (Kingma and Welling 2014): [B, D] -> [B, D]"""
+    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar)
 
 
-def free_bits(kl: Tensor, nats: float) -> Tensor:
-    """Sum over the latents [D] of the KL in excess of ``nats``.
+def free_bits(kl: Tensor, nats: float, average: Tensor) -> Tensor:
+    """Sum of the KL [D] in excess of ``nats``, over the latents whose ``average`` KL [D] is more than that.
 
-    Kingma et al. (2016), "Improved variational inference with inverse autoregressive flow", less the constant.
+    Kingma et al. (2016), "Improved variational inference with inverse autoregressive flow", less the constant. The
+    average is that over the whole batch, ``kl`` that over a process's share of it.
     """
-    return (kl - nats).clamp(min=0).sum()
+    return torch.where(average > nats, kl - nats, 0).sum()

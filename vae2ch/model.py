@@ -26,9 +26,9 @@ class Posterior(NamedTuple):
     mean: Tensor
     logvar: Tensor
 
-    def sample(self) -> Tensor:
-        """One sample by the reparametrisation trick, differentiable in mean and log variance  [B, D]"""
-        return self.mean + torch.randn_like(self.mean) * (0.5 * self.logvar).exp()
+    def sample(self, noise: Tensor) -> Tensor:
+        """One sample by the reparametrisation trick, from standard normal noise [B, D]  [B, D]"""
+        return self.mean + noise * (0.5 * self.logvar).exp()
 
 
 def padded_length(length: int) -> int:
@@ -203,7 +203,7 @@ class VAE(nn.Module):
         """Latents [B, D] -> spectrograms [B, 2, F, T]."""
         return self.decoder(latent)
 
-    def forward(self, spectrogram: Tensor) -> tuple[Tensor, Posterior]:
-        """Reconstruct [B, 2, F, T] from a sample of the posterior (in evaluation mode, from its mean)."""
+    def forward(self, spectrogram: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Posterior]:
+        """Reconstruct [B, 2, F, T] from a sample of the posterior, given standard normal noise [B, D], or its mean."""
         posterior = self.encode(spectrogram)
-        return self.decode(posterior.sample() if self.training else posterior.mean), posterior
+        return self.decode(posterior.mean if noise is None else posterior.sample(noise)), posterior

@@ -1,20 +1,28 @@
 """The held-out sounds that a run makes audible, the versions of each, and TensorBoard's writer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import lightning
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
+from vae2ch.callbacks.logs import EventLog
 from vae2ch.codec import SoundCodec
 from vae2ch.data.dataset import Item, evenly_spaced
 from vae2ch.representation import Representation
 
 
-def tensorboard_writer(trainer: lightning.Trainer) -> SummaryWriter | None:
-    """The writer of the run's TensorBoard logger, if it has one."""
-    loggers = (logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger))
-    return next((logger.experiment for logger in loggers), None)
+@contextmanager
+def tensorboard_writer(trainer: lightning.Trainer) -> Iterator[SummaryWriter | None]:
+    """The writer of the run's TensorBoard logger, if it has one that works; errors in writing are reported."""
+    for logger in trainer.loggers:
+        if isinstance(logger, EventLog):
+            with logger.writer() as writer:
+                yield writer
+            return
+    yield None
 
 
 def followed_sounds(trainer: lightning.Trainer, split: str, count: int) -> dict[str, Item]:

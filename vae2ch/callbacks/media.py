@@ -5,9 +5,11 @@ import time
 import lightning
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.tensorboard import SummaryWriter
 
 from vae2ch.callbacks.followed import followed_sounds, spectrogram_of, tensorboard_writer, versions
 from vae2ch.callbacks.spectrogram_plot import compare, pixels
+from vae2ch.codec import SoundCodec
 from vae2ch.training import CodecTraining
 
 PLOTTED = ("original", "reconstruction")
@@ -23,8 +25,8 @@ class TensorBoardMedia(lightning.Callback):
         self.logged_step = -1
 
     def on_train_start(self, trainer: lightning.Trainer, module: CodecTraining) -> None:
-        """Log the sounds of the initial model."""
-        if trainer.is_global_zero:
+        """Log the sounds of the initial model, unless the run is resumed."""
+        if trainer.is_global_zero and not trainer.global_step:
             module.eval()
             self.log_sounds(trainer, module)
             module.train()
@@ -38,8 +40,9 @@ class TensorBoardMedia(lightning.Callback):
         if self.spent <= MAX_TIME_FRACTION * (begin - self.start):
             self.log_sounds(trainer, module)
             self.spent += time.monotonic() - begin
-        if writer := tensorboard_writer(trainer):
-            writer.add_histogram("val/kl_per_latent", module.kl_per_latent, trainer.global_step)
+        with tensorboard_writer(trainer) as writer:
+            if writer:
+                writer.add_histogram("val/kl_per_latent", module.kl_per_latent, trainer.global_step)
 
     def on_train_end(self, trainer: lightning.Trainer, module: CodecTraining) -> None:
         """Log the sounds of the final model."""
@@ -49,11 +52,14 @@ class TensorBoardMedia(lightning.Callback):
 
     def log_sounds(self, trainer: lightning.Trainer, module: CodecTraining) -> None:
         """Log audio and images of the validation sounds, and one new sample."""
-        writer = tensorboard_writer(trainer)
-        if writer is None:
-            return
-        codec, step = module.codec, trainer.global_step
-        self.logged_step = step
+        self.logged_step = trainer.global_step
+        with tensorboard_writer(trainer) as writer:
+            if writer:
+                self.write_sounds(writer, trainer, module.codec)
+
+    def write_sounds(self, writer: SummaryWriter, trainer: lightning.Trainer, codec: SoundCodec) -> None:
+        """Write the sounds to TensorBoard."""
+        step = trainer.global_step
         for label, item in followed_sounds(trainer, "validation", self.sounds).items():
             made = versions(codec, item, self.seed)
             for name, wave in made.items():

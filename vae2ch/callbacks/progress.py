@@ -1,56 +1,84 @@
-"""One progress bar for the whole training, with the time left, and a line for each validation."""
+"""Progress of training, validation and test, and a line for each validation."""
 
 import time
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.trainer.states import TrainerFn
 from tqdm import tqdm
 
-from vae2ch.training import training_progress
+from vae2ch.data import Batch
+from vae2ch.terminal import ProgressDisplay
+from vae2ch.training.schedule import training_progress
 
 SHOWN_TERMS = ("loss", "magnitude", "frequency", "kl")
-FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left{postfix}"
 
 
 class Progress(ProgressBar):
-    """Progress bar in percent of the run, by steps or by time, whichever ends it first."""
+    """Percent of the training, by steps or by time, whichever ends it first; segments of validation and test."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.bar = tqdm(disable=True)
         self.begin = time.perf_counter()
-        self.best = float("inf")
+        self.lowest = float("inf")
         self.enabled = True
+        self.training = self.held_out = ProgressDisplay("", 1, "", enabled=False)
 
     def disable(self) -> None:
         """Show nothing; Lightning calls this in all processes but the first."""
         self.enabled = False
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        options = {"bar_format": FORMAT, "mininterval": 0.5, "disable": not self.enabled, "leave": False}
-        self.bar = tqdm(desc="training", total=100.0, **options)
+        self.first_step = trainer.global_step + 1
+        self.training = ProgressDisplay("training", 100.0, "%", self.enabled)
+        self.training.start_at(100 * training_progress(trainer))
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: object) -> None:
-        if self.bar.disable:
+        if not self.enabled:
             return
-        if trainer.global_step == 1:
-            self.bar.write(f"first step after {time.perf_counter() - self.begin:.1f} s of preparation")
-        self.bar.update(100 * training_progress(trainer) - self.bar.n)
-        if trainer.global_step % 10 == 0:
-            self.bar.set_postfix_str(f" step {trainer.global_step}, loss {trainer.callback_metrics['train/loss']:.3f}")
+        if trainer.global_step == self.first_step:
+            tqdm.write(f"first step after {time.perf_counter() - self.begin:.1f} s of preparation")
+        loss = float(trainer.callback_metrics["train/loss"])
+        self.training.show(100 * training_progress(trainer), f" step {trainer.global_step}, loss {loss:.3f}")
+
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self.begin_held_out("validating", sum(trainer.num_val_batches))
+
+    def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.begin_held_out("testing", sum(trainer.num_test_batches))
+
+    def begin_held_out(self, task: str, batches: int) -> None:
+        """Begin to count the batches of a validation or test."""
+        self.held_out = ProgressDisplay(task, batches, "batches", self.enabled)
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: None, batch: Batch, batch_idx: int, *_: object
+    ) -> None:
+        self.held_out.show(batch_idx + 1)
+
+    def on_test_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: None, batch: Batch, batch_idx: int, *_: object
+    ) -> None:
+        self.held_out.show(batch_idx + 1)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if trainer.sanity_checking or self.bar.disable:
+        self.held_out.close()
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING or not self.enabled:
             return
         metrics = {name: float(trainer.callback_metrics[f"val/{name}"]) for name in SHOWN_TERMS}
-        mark = "  best" if metrics["loss"] < self.best else ""
-        self.best = min(self.best, metrics["loss"])
+        mark = "  best" if metrics["loss"] < self.lowest else ""
+        self.lowest = min(self.lowest, metrics["loss"])
         terms = "  ".join(f"{name} {value:7.3f}" for name, value in metrics.items())
-        self.bar.write(f"epoch {trainer.current_epoch:3d}  step {trainer.global_step:5d}  validation: {terms}{mark}")
+        tqdm.write(f"epoch {trainer.current_epoch:3d}  step {trainer.global_step:5d}  validation: {terms}{mark}")
+
+    def on_test_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.held_out.close()
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        self.bar.close()
+        self.training.close()
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        """Close the bar, so that the error is printed on a line of its own."""
-        self.bar.close()
+        """Close the bars, so that the error is printed on a line of its own."""
+        self.training.close()
+        self.held_out.close()

@@ -2,6 +2,7 @@
 
 import lightning
 import torch
+from torch import Tensor
 from torch.utils.data import Subset
 
 from vae2ch.callbacks.followed import tensorboard_writer
@@ -15,9 +16,16 @@ class LatentProjector(lightning.Callback):
     """Embedding of posterior means with file name and split, written at the end of training."""
 
     def on_train_end(self, trainer: lightning.Trainer, module: CodecTraining) -> None:
-        writer = tensorboard_writer(trainer)
-        if writer is None or not trainer.is_global_zero:
+        if not trainer.is_global_zero:
             return
+        with tensorboard_writer(trainer) as writer:
+            if writer:
+                means, rows = self.embedding(trainer, module)
+                columns = ["file", "split"]
+                writer.add_embedding(means, rows, metadata_header=columns, global_step=trainer.global_step)
+
+    def embedding(self, trainer: lightning.Trainer, module: CodecTraining) -> tuple[Tensor, list[tuple[str, str]]]:
+        """Posterior means of segments, and their labels and splits."""
         data = trainer.datamodule
         module.eval()  # after training Lightning leaves it in training mode
         means, rows = [], []
@@ -28,4 +36,4 @@ class LatentProjector(lightning.Callback):
                 with torch.no_grad():
                     means.append(module.codec.vae.encode(batch.spectrogram).mean.cpu())
                 rows += [(data.label(split, int(index)), split) for index in batch.index]
-        writer.add_embedding(torch.cat(means), rows, metadata_header=["file", "split"], global_step=trainer.global_step)
+        return torch.cat(means), rows

@@ -16,12 +16,12 @@ from omegaconf import DictConfig
 
 from vae2ch.cli import settings
 from vae2ch.cli.hydra_errors import as_input_errors
-from vae2ch.cli.messages import ReportedError, exit_on_error
+from vae2ch.cli.messages import ReportedError, command_to_resume, exit_on_error
 from vae2ch.cli.run_folder import remove_unused
 from vae2ch.config import RunConfig
 from vae2ch.errors import InputError
 
-PATH_SETTING = re.compile(r"(data\.(?:root|cache)=)([^'\"\[$].*)", re.DOTALL)
+PATH_SETTING = re.compile(r"((?:data\.(?:root|cache)|start)=)([^'\"\[$].*)", re.DOTALL)
 
 
 def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
@@ -34,11 +34,36 @@ def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
     version.setbase("1.3")
     settings.register()
     with exit_on_error(), as_input_errors(arguments):
+        paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
+        if paths:
+            resume(paths[-1], [quote_path(argument) for argument in arguments if not argument.startswith("resume=")])
+            return
         parser = get_args_parser()
         parser.error = reject_arguments  # type: ignore[method-assign]
         sweep = not {"-m", "--multirun"}.isdisjoint(arguments)
         parsed = parser.parse_args([quote_path(argument, sweep) for argument in arguments])
         _run_hydra(args=parsed, args_parser=parser, task_function=task, config_path="conf", config_name="config")
+
+
+def resume(path: str, overrides: Sequence[str]) -> None:
+    """Go on with the run in a folder or of a checkpoint. Raises ``InputError``."""
+    # here, so that error messages need not wait for torch
+    from vae2ch.cli import processes
+    from vae2ch.cli.resume import ResumedRun, plan
+    from vae2ch.cli.run import run
+
+    if not path:
+        raise InputError("resume=: give a run's folder, as in resume=outputs/RUN")
+    resumed, problems = processes.shared("resumed", lambda: plan(Path(path), overrides))
+    for problem in problems:
+        print(f"vae2ch: {problem}; going on from an older one", file=sys.stderr)
+    if resumed is None:
+        more = command_to_resume(Path(path), "minutes=+10")
+        print(f"{path} is finished; train it for longer with {more}")
+        return
+    if processes.rank() == 0:
+        print(resumed.summary(), flush=True)
+    run(resumed.config, resumed.folder, resumed)
 
 
 def reject_arguments(message: str) -> NoReturn:

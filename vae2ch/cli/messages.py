@@ -1,10 +1,22 @@
-"""Errors in the input as one line on the standard error, with an exit status."""
+"""What the programs print: errors as one line with an exit status, and the summaries of a run."""
 
+import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from vae2ch.config import RunConfig
 from vae2ch.errors import InputError
+
+if TYPE_CHECKING:  # so that error messages need not wait for torch
+    import lightning
+
+    from vae2ch.codec import SoundCodec
+
+REMARKS = {"note_accuracy": "of the {} segments with a pitch", "raw_pitch_accuracy": "of their frames with a pitch"}
 
 
 class ReportedError(InputError):
@@ -27,3 +39,45 @@ def exit_on_error() -> Iterator[None]:
     except KeyboardInterrupt:
         print("vae2ch: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def programs() -> str:
+    """Prefix of a program's name in a command: an environment in the current folder may be inactive."""
+    return f"{os.path.relpath(sys.prefix)}/bin/" if Path(sys.prefix).is_relative_to(Path.cwd()) else ""
+
+
+def command_to_resume(folder: Path, *settings: str) -> str:
+    """Command that goes on with a run."""
+    return shlex.join([f"{programs()}python", "train.py", f"resume={os.path.relpath(folder)}", *settings])
+
+
+def model_summary(config: RunConfig, codec: "SoundCodec", trainer: "lightning.Trainer") -> str:
+    """Size of the model, device, precision, and limits of the training."""
+    parameters = sum(weight.numel() for weight in codec.parameters()) / 1e6
+    limit = "" if config.minutes is None else f" or {config.minutes:g} minutes"
+    bins, frames = codec.representation.size
+    return (
+        f"Model: {parameters:.1f} million parameters, 2 x {bins} x {frames} -> {config.model.latent_dim} latents; "
+        f"{trainer.num_devices} x {trainer.strategy.root_device.type}, {trainer.precision}; "
+        f"preset {config.preset}; at most {config.trainer.max_epochs} epochs{limit}"
+    )
+
+
+def result_summary(folder: Path, scores: dict[str, float], more: str = "") -> str:
+    """Scores of the test, and the commands to see, hear and train on the run; ``more`` is the last one, if any."""
+    scores = {name.removeprefix("test/"): value for name, value in scores.items()}
+    pitched = int(scores.pop("pitched_segments", 0))
+    lines = ["Test sounds, not used in training:"]
+    for name, value in scores.items():
+        lines.append(f"  {name:24s}{value:8.3f}   {REMARKS.get(name, '').format(pitched)}".rstrip())
+    if not pitched:
+        lines.append("  note_accuracy                  -   no test segment has a clear pitch")
+    place = os.path.relpath(folder)
+    lines += [
+        f"Listen    {place}/report.html   (WAV files in {place}/audio)",
+        f"Look      {programs()}tensorboard --logdir outputs",
+        f"Play      {programs()}python -m vae2ch reconstruct {shlex.quote(place)} SOUNDS --out DIR",
+    ]
+    if more:
+        lines.append(f"More      {more}   (the validation loss still fell)")
+    return "\n".join(lines)

@@ -1,28 +1,36 @@
 """One run: data, codec, trainer; train, test, and say what to do next."""
 
 import math
-import os
-import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
 import lightning
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from vae2ch.cli import hardware
+from vae2ch.callbacks.limits import fell_at_the_end
+from vae2ch.callbacks.logs import forget_steps_after
+from vae2ch.callbacks.signals import Interrupted, Signals
+from vae2ch.cli import hardware, processes, record
+from vae2ch.cli.messages import command_to_resume, model_summary, result_summary
+from vae2ch.cli.record import RunRecord, read_record
+from vae2ch.cli.resume import ResumedRun
+from vae2ch.cli.run_folder import locked
 from vae2ch.cli.trainer import build_trainer, silence_lightning
 from vae2ch.codec import SoundCodec
 from vae2ch.config import CodecConfig, RunConfig
 from vae2ch.data import SoundDataModule
+from vae2ch.data.summary import differences
 from vae2ch.errors import InputError
 from vae2ch.pca_init import initialise_from_pca
 from vae2ch.training import CodecTraining
+from vae2ch.training.checkpoint_io import BEST, LAST, PREVIOUS
 
 PCA_SEGMENTS = 600  # training segments of the initialisation, half or more of them augmented
-REMARKS = {"note_accuracy": "of the {} segments with a pitch", "raw_pitch_accuracy": "of their frames with a pitch"}
+MAX_LISTED = 10  # changed sounds in a message
 
 
 def build(config: RunConfig) -> tuple[SoundDataModule, CodecTraining]:
@@ -37,77 +45,129 @@ def build(config: RunConfig) -> tuple[SoundDataModule, CodecTraining]:
     return data, CodecTraining(codec, config.training, config.seed)
 
 
-def initialise(module: CodecTraining, data: SoundDataModule) -> None:
-    """Set the initial weights from the training segments."""
-    log_magnitude = data.sample_log_magnitudes(PCA_SEGMENTS)
-    pixels = math.prod(data.representation.size)
-    initialise_from_pca(module.codec.vae, log_magnitude, module.config.kl_weight, pixels)
+def initialise(module: CodecTraining, data: SoundDataModule, start: str = "pca") -> None:
+    """Set the initial weights: ``pca`` of the training segments, ``random``, or those of an earlier run."""
+    if start == "pca":
+        log_magnitude = data.sample_log_magnitudes(PCA_SEGMENTS)
+        pixels = math.prod(data.representation.size)
+        initialise_from_pca(module.codec.vae, log_magnitude, module.config.kl_weight, pixels)
+    elif start != "random":
+        module.codec.vae.load_state_dict(earlier_model(start, module.codec.config).vae.state_dict())
 
 
-def run(config: RunConfig, folder: Path) -> float:
+def earlier_model(start: str, config: CodecConfig) -> SoundCodec:
+    """The model to start from. Raises ``InputError`` if it is none, or has another size than this run's."""
+    path = Path(start)
+    if not path.exists():
+        raise InputError(f"start={start}: allowed are pca, random, and a run or checkpoint that exists")
+    codec = SoundCodec.load(path)
+    for group in ("representation", "model"):
+        this, other = (asdict(getattr(made, group)) for made in (config, codec.config))
+        for name, value in this.items():
+            if other[name] != value and name != "dropout":
+                raise InputError(
+                    f"start={start}: it has {group}.{name}={other[name]}, this run {value}; "
+                    "weights of another size cannot be used"
+                )
+    return codec
+
+
+def run(config: RunConfig, folder: Path, resumed: ResumedRun | None = None) -> float:
     """Train and test, with all results in ``folder``; returns the lowest validation loss. Raises ``InputError``."""
+    signals = Signals()
+    signals.install()
+    processes.end_with_parent()
     silence_lightning()
     hardware.keep_freed_memory()
     lightning.seed_everything(config.seed, verbose=False)
-    say = rank_zero_only(print)
+    first_process = processes.rank() == 0
+    with locked(folder) if first_process else nullcontext(), interruptible(folder):
+        if resumed and first_process:
+            forget_steps_after(folder, resumed.step)
+        return run_locked(config, folder, resumed, signals)
+
+
+def run_locked(config: RunConfig, folder: Path, resumed: ResumedRun | None, signals: Signals) -> float:
+    """``run`` in a folder that no other process uses."""
     resolved = hardware.resolve(config)
     data, module = build(resolved)
-    trainer = build_trainer(resolved, folder)
-    data.setup()
+    if config.start not in ("pca", "random"):
+        earlier_model(config.start, module.codec.config)  # to find an error before the sounds are read
+    trainer = build_trainer(resolved, folder, signals, extended=resumed is not None and resumed.extended)
+    read_sounds(data, resumed)
+    say = rank_zero_only(print)
     say(data.table())
+    note = RunRecord(asdict(config), sessions=previous_sessions(folder))
     if trainer.is_global_zero:
         data.write_csv(folder / "sounds.csv")
-    say(model_summary(config, module.codec, trainer))
-    say("Initialising with PCA of the training sounds", flush=True)
-    initialise(module, data)
-    with interruptible(folder):
-        trainer.fit(module, datamodule=data)
-        best = folder / "checkpoints" / "best.ckpt"
-        scores = trainer.test(module, datamodule=data, ckpt_path=best, verbose=False)[0]
-    say(result_summary(folder, scores))
-    return float(trainer.checkpoint_callback.best_model_score)
+        note.sessions.append(record.session(resumed.step if resumed else 0))
+        note.write(folder)
+    say(model_summary(config, module.codec, trainer), flush=True)
+    if resumed is None and trainer.is_global_zero:  # the other processes get the weights of the first
+        say(f"Initial weights: {config.start}", flush=True)
+        initialise(module, data, config.start)
+    scores = train_and_test(trainer, module, data, folder, resumed)
+    lowest = trainer.checkpoint_callback.lowest
+    if trainer.is_global_zero:
+        note.state, note.scores = record.FINISHED, {"val/loss": lowest, **scores}
+        note.write(folder)
+        remove_checkpoints(folder / "checkpoints", keep_last=config.keep_last)
+    say(result_summary(folder, scores, more(trainer, config, folder)))
+    return lowest
+
+
+def read_sounds(data: SoundDataModule, resumed: ResumedRun | None) -> None:
+    """Read the collection; in a resumed run, with the splits of before. Raises ``InputError`` if it has changed."""
+    if resumed:
+        data.earlier = {row.digest: row.split for row in resumed.sounds.values()}
+    data.setup()
+    if resumed and data.data.changed == "refuse" and (lines := differences(data.collection, resumed.sounds)):
+        shown = ", ".join(lines[:MAX_LISTED]) + (f" and {len(lines) - MAX_LISTED} more" if lines[MAX_LISTED:] else "")
+        raise InputError(
+            f"the sounds in {data.collection.root} are not those of the run: {shown}. Begin a new run with "
+            f"start={resumed.folder}, or add data.changed=accept; sounds that were held out then stay held out"
+        )
+
+
+def previous_sessions(folder: Path) -> list[dict]:
+    """Sessions of a run before this one."""
+    earlier = read_record(folder)
+    return earlier.sessions if earlier else []
+
+
+def train_and_test(
+    trainer: lightning.Trainer, module: CodecTraining, data: SoundDataModule, folder: Path, resumed: ResumedRun | None
+) -> dict[str, float]:
+    """Train, then test with the best weights; returns the scores."""
+    trainer.fit(module, datamodule=data, ckpt_path=resumed and resumed.checkpoint)
+    best = folder / "checkpoints" / BEST
+    found = trainer.strategy.broadcast(best.exists())  # not if the disk was full
+    scores = trainer.test(module, datamodule=data, ckpt_path=best if found else None, verbose=False)[0]
+    return {name: float(value) for name, value in scores.items()}
+
+
+def more(trainer: lightning.Trainer, config: RunConfig, folder: Path) -> str:
+    """Command to train on, if the validation loss still fell at the end and there is a checkpoint to go on from."""
+    if not fell_at_the_end(trainer) or not config.keep_last:
+        return ""
+    if config.minutes is None or trainer.current_epoch >= config.trainer.max_epochs:
+        return command_to_resume(folder, f"trainer.max_epochs=+{config.trainer.max_epochs}")
+    return command_to_resume(folder, f"minutes=+{config.minutes:g}")
+
+
+def remove_checkpoints(folder: Path, keep_last: bool) -> None:
+    """Remove what a finished run needs no more."""
+    for name in (PREVIOUS,) if keep_last else (PREVIOUS, LAST):
+        (folder / name).unlink(missing_ok=True)
 
 
 @contextmanager
 def interruptible(folder: Path) -> Iterator[None]:
-    """Print where the checkpoint is, and exit with status 130, at Ctrl-C."""
+    """Print what was saved, and how to go on, at a signal that ends the run; its exit status is kept."""
     try:
         yield
-    except SystemExit:  # raised by Lightning at Ctrl-C
-        last = folder / "checkpoints" / "last.ckpt"
-        state = f"the trained model is in {os.path.relpath(last)}" if last.exists() else "before the first step"
-        rank_zero_only(print)(f"vae2ch: interrupted; {state}", file=sys.stderr)
-        raise SystemExit(130) from None
-
-
-def model_summary(config: RunConfig, codec: SoundCodec, trainer: lightning.Trainer) -> str:
-    """Size of the model, device, precision, and limits of the training."""
-    parameters = sum(weight.numel() for weight in codec.parameters()) / 1e6
-    limit = "" if config.minutes is None else f" or {config.minutes:g} minutes"
-    bins, frames = codec.representation.size
-    return (
-        f"Model: {parameters:.1f} million parameters, 2 x {bins} x {frames} -> {config.model.latent_dim} latents; "
-        f"{trainer.num_devices} x {trainer.strategy.root_device.type}, {trainer.precision}; "
-        f"preset {config.preset}; at most {config.trainer.max_epochs} epochs{limit}"
-    )
-
-
-def result_summary(folder: Path, scores: dict[str, float]) -> str:
-    """Scores of the test, and the commands to see and hear the run."""
-    scores = {name.removeprefix("test/"): value for name, value in scores.items()}
-    pitched = int(scores.pop("pitched_segments", 0))
-    lines = ["Test sounds, not used in training:"]
-    for name, value in scores.items():
-        lines.append(f"  {name:24s}{value:8.3f}   {REMARKS.get(name, '').format(pitched)}".rstrip())
-    if not pitched:
-        lines.append("  note_accuracy                  -   no test segment has a clear pitch")
-    place = os.path.relpath(folder)
-    # an environment in the current folder may be inactive: name its programs with their path
-    local = Path(sys.prefix).is_relative_to(Path.cwd())
-    programs = f"{os.path.relpath(sys.prefix)}/bin/" if local else ""
-    lines += [
-        f"Listen    {place}/report.html   (WAV files in {place}/audio)",
-        f"Look      {programs}tensorboard --logdir outputs",
-        f"Play      {programs}python -m vae2ch reconstruct {shlex.quote(place)} SOUNDS --out DIR",
-    ]
-    return "\n".join(lines)
+    except Interrupted as end:
+        saved = any((folder / "checkpoints" / name).exists() for name in (LAST, PREVIOUS))
+        state = f"saved; go on with {command_to_resume(folder)}" if saved else "nothing was saved: no step was finished"
+        rank_zero_only(print)(f"vae2ch: interrupted ({end.signal.name}); {state}", file=sys.stderr)
+        raise

@@ -3,13 +3,19 @@
 import contextlib
 import itertools
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from vae2ch.errors import InputError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 RUN_NAME = re.compile(r"\w[\w.+-]*")
-WRITTEN_BEFORE_TRAINING = {".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml"}
+WRITTEN_BEFORE_TRAINING = {".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", ".lock", "run.json"}
 
 
 @cache  # Hydra resolves its configuration several times in a run
@@ -42,3 +48,22 @@ def remove_unused(folder: Path) -> None:
     for place in (folder / ".hydra", folder):
         with contextlib.suppress(OSError):
             place.rmdir()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from running in ``folder``. Raises ``InputError`` if one does.
+
+    The lock ends with the process, however that ends.
+    """
+    if fcntl is None:
+        yield
+        return
+    with (folder / ".lock").open("a") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock, which the processes of a loader would keep
+        except BlockingIOError:
+            raise InputError(f"{folder} is in use by another process") from None
+        except OSError:  # a file system without locks
+            pass
+        yield

@@ -3,17 +3,17 @@
 import logging
 import warnings
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 
 import lightning
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from vae2ch.callbacks import collapse, hparams, interrupt, media, progress, projector, report, scores
+from vae2ch.callbacks import checkpoints, collapse, hparams, limits, media, progress, projector, report, scores
+from vae2ch.callbacks.logs import EventLog, MetricsTable
+from vae2ch.callbacks.signals import Signals
 from vae2ch.config import RunConfig
 from vae2ch.errors import InputError
+from vae2ch.training.checkpoint_io import DurableCheckpointIO
 
 EXPECTED_WARNINGS = (  # of Lightning, about things that are as intended
     ".*does not have many workers.*",
@@ -30,33 +30,36 @@ def silence_lightning() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def build_callbacks(config: RunConfig, folder: Path) -> list[lightning.Callback]:
+def build_callbacks(config: RunConfig, folder: Path, signals: Signals, extended: bool) -> list[lightning.Callback]:
     """All callbacks of a run. The order matters in the test: scores are logged before they are written."""
-    checkpoints = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
+    clock = [] if config.minutes is None else [limits.Clock(config.minutes)]
     return [
+        *clock,
         progress.Progress(),
-        EarlyStopping("val/loss", patience=config.training.patience, check_finite=False),
-        ModelCheckpoint(filename="best", monitor="val/loss", save_weights_only=True, **checkpoints),
-        ModelCheckpoint(filename="last", **checkpoints),
+        limits.Patience(config.training.patience, extended),
         media.TensorBoardMedia(config.media.sounds, config.seed),
         projector.LatentProjector(),
         scores.ReconstructionScores(),
         report.Report(folder, config.media.sounds, config.seed),
         hparams.HyperparameterRow(config),
         collapse.CollapseWarning(),
-        interrupt.SaveOnInterrupt(folder / "checkpoints" / "last.ckpt"),
+        checkpoints.Checkpoints(folder / "checkpoints", config.save_minutes, signals, extended),
     ]
 
 
-def build_trainer(config: RunConfig, folder: Path) -> lightning.Trainer:
-    """The Trainer of a run in ``folder``. Raises ``InputError`` if accelerator or precision are not available."""
-    place = {"name": "", "version": ""}  # in the folder itself
+def build_trainer(
+    config: RunConfig, folder: Path, signals: Signals | None = None, extended: bool = False
+) -> lightning.Trainer:
+    """The Trainer of a run in ``folder``; ``extended`` if the run had reached its end and is trained on.
+
+    Raises ``InputError`` if accelerator or precision are not available.
+    """
     try:
         return lightning.Trainer(
             **asdict(config.trainer),
-            max_time=None if config.minutes is None else timedelta(minutes=config.minutes),
-            logger=[TensorBoardLogger(folder, default_hp_metric=False, **place), CSVLogger(folder, **place)],
-            callbacks=build_callbacks(config, folder),
+            logger=[EventLog(folder), MetricsTable(folder / "metrics.csv")],
+            callbacks=build_callbacks(config, folder, signals or Signals(), extended),
+            plugins=[DurableCheckpointIO()],
             use_distributed_sampler=False,  # EpochSampler gives each process its share
             num_sanity_val_steps=0,
             log_every_n_steps=10,

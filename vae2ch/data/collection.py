@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +29,13 @@ class Collection:
         return [sound for split in self.splits.values() for sound in split]
 
 
-def read_collection(config: DataConfig, sample_rate: int, seed: int) -> Collection:
-    """Find, decode and split the sounds of the configured source. Raises ``InputError`` if they cannot be used."""
+def read_collection(
+    config: DataConfig, sample_rate: int, seed: int, earlier: Mapping[str, str] | None = None
+) -> Collection:
+    """Find, decode and split the sounds of the configured source. Raises ``InputError`` if they cannot be used.
+
+    ``earlier`` has the splits of a run that is resumed, by digest.
+    """
     root = expand_home(config.root)
     cache = expand_home(config.cache) if config.cache else None
     if config.source == "nsynth":
@@ -37,7 +43,8 @@ def read_collection(config: DataConfig, sample_rate: int, seed: int) -> Collecti
     if config.source == "notes":
         notes.write(root)
     found = scan(root, sample_rate, cache=cache)
-    splits = split_by_recording(found.sounds, validation=config.validation, test=config.test, seed=seed)
+    fractions = {"validation": config.validation, "test": config.test}
+    splits = split_by_recording(found.sounds, **fractions, seed=seed, earlier=earlier)
     return Collection(root, splits, found.refused)
 
 

@@ -4,22 +4,24 @@ import itertools
 import math
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import lightning
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset
 
 from vae2ch.config import AugmentConfig, DataConfig, RepresentationConfig
 from vae2ch.data import summary
-from vae2ch.data.augmentation import AugmentedDataset, EpochSampler
+from vae2ch.data.augmentation import AugmentedDataset, EpochSampler, ResumableLoader
 from vae2ch.data.collection import Collection, read_collection
 from vae2ch.data.dataset import Item, SoundDataset, evenly_spaced
 from vae2ch.model import pad_to_stride
 from vae2ch.representation import Representation
 
+MAX_VALIDATION_FRACTION = 0.25  # validation segments relative to those of an epoch; each takes a third of a step's time
 MAX_SAMPLE_FLOATS = 2**27  # half a gigabyte of log magnitudes for the PCA initialisation
 
 
@@ -34,7 +36,12 @@ class Batch(NamedTuple):
 
 
 class SoundDataModule(lightning.LightningDataModule):
-    """A collection, read and split once, served as spectrograms that are computed on the device."""
+    """A collection, read and split once, served as spectrograms that are computed on the device.
+
+    ``earlier`` has the splits of a run that is resumed with a changed collection, by digest.
+    """
+
+    earlier: Mapping[str, str] | None = None
 
     def __init__(
         self, data: DataConfig, augment: AugmentConfig, representation: RepresentationConfig, seed: int
@@ -49,7 +56,7 @@ class SoundDataModule(lightning.LightningDataModule):
         """Read the collection, at the first call. Raises ``InputError`` if the sounds cannot be used."""
         if self.datasets:
             return
-        self.collection = read_collection(self.data, self.representation.sample_rate, self.seed)
+        self.collection = read_collection(self.data, self.representation.sample_rate, self.seed, self.earlier)
         length = self.representation.segment
         self.datasets = {name: SoundDataset(sounds, length) for name, sounds in self.collection.splits.items()}
         train = self.datasets["train"]
@@ -67,21 +74,33 @@ class SoundDataModule(lightning.LightningDataModule):
         return self.datasets[split].label(index, self.representation.sample_rate)
 
     def train_dataloader(self) -> DataLoader:
-        """Augmented segments in random order."""
+        """Augmented segments in random order, this process's share."""
+        return self.train_loader(*self.process())
+
+    def train_loader(self, rank: int = 0, ranks: int = 1) -> ResumableLoader:
+        """Augmented segments in random order, the share of one of several processes."""
         dataset = self.datasets["train"]
-        sample_rate = self.representation.sample_rate
-        augmented = AugmentedDataset(dataset, self.augment, seed=self.seed, sample_rate=sample_rate)
-        rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        sampler = EpochSampler(len(dataset), minimum=self.data.epoch_segments, seed=self.seed, rank=rank, ranks=ranks)
-        # an incomplete batch is dropped, unless it is the only one
-        drop_last = len(sampler) > self.data.batch_size
-        return self.loader(augmented, self.data.workers or 0, sampler=sampler, drop_last=drop_last)
+        augmented = AugmentedDataset(
+            dataset, self.augment, seed=self.seed, sample_rate=self.representation.sample_rate
+        )
+        size, minimum = self.data.batch_size, self.data.epoch_segments
+        sampler = EpochSampler(
+            len(dataset), batch_size=size, minimum=minimum, seed=self.seed, rank=rank, ranks=ranks
+        )
+        return ResumableLoader(augmented, size, sampler=sampler, **worker_options(self.data.workers or 0))
 
     def val_dataloader(self) -> DataLoader:
-        return self.loader(self.datasets["validation"])
+        """Validation segments, evenly spaced if there are many, so that they take little of the time."""
+        count = max(1, int(MAX_VALIDATION_FRACTION * len(self.train_loader().sampler)))
+        dataset = self.datasets["validation"]
+        return self.loader(Subset(dataset, evenly_spaced(count, len(dataset))), shared=True)
 
     def test_dataloader(self) -> DataLoader:
-        return self.loader(self.datasets["test"])
+        return self.loader(self.datasets["test"], shared=True)
+
+    def process(self) -> tuple[int, int]:
+        """Number of this process, and of all."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def sample_log_magnitudes(self, count: int) -> Tensor:
         """Log magnitudes of training segments, padded: at most half of them plain, the others augmented  [N, F, T]
@@ -92,16 +111,17 @@ class SoundDataModule(lightning.LightningDataModule):
         dataset = self.datasets["train"]
         plain = self.loader(Subset(dataset, evenly_spaced(count // 2, len(dataset))))
         found: list[Tensor] = []
-        for item in itertools.chain(plain, self.train_dataloader()):
+        for item in itertools.chain(plain, self.train_loader()):
             found.append(self.analyse(item).spectrogram[:, 0].clone())  # a view would keep channel 1 in memory
             if sum(map(len, found)) >= count:
                 break
         return torch.cat(found)
 
-    def loader(self, dataset: Dataset[Item], workers: int = 0, **options: object) -> DataLoader:
-        """A DataLoader with the configured batch size."""
-        processes = {"num_workers": workers, "persistent_workers": workers > 0, "worker_init_fn": ignore_interrupts}
-        return DataLoader(dataset, self.data.batch_size, **processes, **options)
+    def loader(self, dataset: Dataset[Item], shared: bool = False) -> DataLoader:
+        """Items in order, in batches; if ``shared`` this process's share, the last items of which may be repeated."""
+        rank, ranks = self.process()
+        sampler = DistributedSampler(dataset, ranks, rank, shuffle=False) if shared and ranks > 1 else None
+        return DataLoader(dataset, self.data.batch_size, sampler=sampler)
 
     def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Batch:
         return self.analyse(batch)
@@ -114,8 +134,15 @@ class SoundDataModule(lightning.LightningDataModule):
         return Batch(pad_to_stride(spectrogram), item.wave, item.samples, item.index, peak)
 
 
-def ignore_interrupts(worker: int) -> None:
-    """Ignore Ctrl-C in a worker: a terminal sends it to all processes, and the main process ends its workers."""
+def worker_options(workers: int) -> dict:
+    """Options of a DataLoader for a number of processes."""
+    return {"num_workers": workers, "persistent_workers": workers > 0, "worker_init_fn": ignore_signals}
+
+
+def ignore_signals(worker: int) -> None:
+    """Ignore Ctrl-C and its like in a worker: it may be sent to all processes, and the main process ends its workers."""
     # hides the error of a worker handing over a batch; errors in reading are raised in the main process
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
+        if hasattr(signal, name):  # Windows has not all of them
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     sys.excepthook = lambda *error: None

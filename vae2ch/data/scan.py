@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from vae2ch import audio
 from vae2ch.audio import DecodingError
 from vae2ch.data.cache import Entry, SampleCache, fingerprint
 from vae2ch.errors import InputError
+from vae2ch.terminal import ProgressDisplay
 
 SILENCE_PEAK = 1e-6  # -120 dB; a file with a lower peak is silent
 
@@ -47,12 +47,15 @@ def scan(root: Path, sample_rate: int, paths: list[Path] | None = None, cache: P
     sounds, refused = [], {}
     paths = audio.list_files(root) if paths is None else paths
     with closing(SampleCache(cache, root, sample_rate)) as samples:
-        for path in tqdm(paths, desc="reading", unit=" files", leave=False, delay=1):
+        progress = ProgressDisplay("reading", len(paths), "files")
+        for number, path in enumerate(paths):
+            progress.show(number)
             name = audio.printable(path.relative_to(root))
             try:
                 sounds.append(read_sound(path, name, sample_rate, samples))
             except DecodingError as reason:
                 refused[name] = str(reason)
+        progress.close()
     if not sounds:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:10])
         raise InputError(f"none of the {len(refused)} sound files in {root} can be used: {reasons}")

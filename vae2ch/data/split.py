@@ -1,6 +1,7 @@
 """Split recordings into training, validation and test."""
 
 import hashlib
+from collections.abc import Mapping
 
 from vae2ch.data.scan import Sound
 from vae2ch.errors import InputError
@@ -8,10 +9,12 @@ from vae2ch.errors import InputError
 SPLITS = ("train", "validation", "test")
 
 
-def split_by_recording(sounds: list[Sound], *, validation: float, test: float, seed: int) -> dict[str, list[Sound]]:
+def split_by_recording(
+    sounds: list[Sound], *, validation: float, test: float, seed: int, earlier: Mapping[str, str] | None = None
+) -> dict[str, list[Sound]]:
     """Split sounds by fractions of the recordings, at least one each; all copies of a recording are in one split.
 
-    Recordings are ordered by a hash of seed and content. A split depends on these and the fractions only, is the
+    Recordings that ``earlier`` names, by digest, stay in its split. Others are ordered by a hash of seed and content. A split depends on these and the fractions only, is the
     same on every machine, and changes little when files are added or removed. Raises ``InputError`` if there are
     fewer than three recordings, or none is left for training.
     """
@@ -31,4 +34,8 @@ def split_by_recording(sounds: list[Sound], *, validation: float, test: float, s
         "train": set(ranked[test_count:-validation_count]),
         "validation": set(ranked[-validation_count:]),
     }
-    return {name: [sound for sound in sounds if sound.digest in members[name]] for name in SPLITS}
+    split_of = {digest: name for name, chosen in members.items() for digest in chosen} | dict(earlier or {})
+    splits = {name: [sound for sound in sounds if split_of[sound.digest] == name] for name in SPLITS}
+    if empty := [name for name, chosen in splits.items() if not chosen]:
+        raise InputError(f"data.changed=accept: of the sounds for {empty[0]} none is left; begin a new run")
+    return splits

@@ -1,10 +1,14 @@
 """Summary of a collection: a table for the terminal, and a CSV file of all sounds."""
 
 import csv
+import io
 from pathlib import Path
+from typing import NamedTuple
 
 from vae2ch.data.collection import Collection
 from vae2ch.data.split import SPLITS
+from vae2ch.errors import InputError
+from vae2ch.files import replace_text
 
 MAX_LISTED = 20  # files listed in the table for each kind of remark; the CSV file has all
 
@@ -42,10 +46,37 @@ def shorten(lines: list[str]) -> list[str]:
 
 
 def write_csv(collection: Collection, sample_rate: int, path: Path) -> None:
-    """Write one row for each file: name, split, seconds, remark."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["file", "split", "seconds", "remark"])
-        for name, sounds in collection.splits.items():
-            rows.writerows([sound.name, name, f"{sound.samples / sample_rate:.3f}", sound.remark] for sound in sounds)
-        rows.writerows([name, "refused", "", reason] for name, reason in collection.refused.items())
+    """Write one row for each file: name, split, seconds, digest of the decoded samples, remark."""
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(["file", "split", "seconds", "digest", "remark"])
+    for split, sounds in collection.splits.items():
+        for sound in sounds:
+            rows.writerow([sound.name, split, f"{sound.samples / sample_rate:.3f}", sound.digest, sound.remark])
+    rows.writerows([name, "refused", "", "", reason] for name, reason in collection.refused.items())
+    replace_text(path, text.getvalue())
+
+
+class SoundRow(NamedTuple):
+    """What ``sounds.csv`` says of a file that was used."""
+
+    split: str
+    digest: str
+
+
+def read_csv(path: Path) -> dict[str, SoundRow]:
+    """Rows that ``write_csv`` wrote, by file name, without the refused files. Raises ``InputError`` if unreadable."""
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = {row["file"]: SoundRow(row["split"], row["digest"]) for row in csv.DictReader(file)}
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error!r}), so the sounds cannot be compared with those") from None
+    return {name: row for name, row in rows.items() if row.split in SPLITS}
+
+
+def differences(collection: Collection, rows: dict[str, SoundRow]) -> list[str]:
+    """Differences of a collection from the rows of an earlier one, a line for each file."""
+    now = {sound.name: sound.digest for sound in collection.sounds}
+    lines = [f"added {name}" for name in sorted(now.keys() - rows.keys())]
+    lines += [f"removed {name}" for name in sorted(rows.keys() - now.keys())]
+    return lines + [f"changed {name}" for name in sorted(now.keys() & rows.keys()) if now[name] != rows[name].digest]

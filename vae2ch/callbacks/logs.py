@@ -1,0 +1,171 @@
+"""The logs of a run, TensorBoard's events and ``metrics.csv``, which a resumed run continues."""
+
+import csv
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from vae2ch.files import replace_text, replacing
+
+SAVE_EVERY = 100  # rows of the metrics
+
+
+class LogFailure:
+    """The first error of a log, reported once: on a full disk training goes on without it."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.happened = name, False
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Report an ``OSError`` instead of raising it."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__  # Lightning wraps it
+            if not isinstance(cause, OSError):
+                raise
+            if not self.happened:
+                reason = cause.strerror or str(cause)
+                tqdm.write(f"vae2ch: cannot write {self.name}: {reason}; training goes on", file=sys.stderr)
+            self.happened = True
+
+
+class EventLog(TensorBoardLogger):
+    """TensorBoard's logger. Its writer takes nothing more after an error."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, name="", version="", default_hp_metric=False)
+        self.failure = LogFailure(f"TensorBoard's events in {folder}")
+
+    @contextmanager
+    def writer(self) -> Iterator[SummaryWriter | None]:
+        """The writer, or None after an error; errors in using it are reported."""
+        with self.failure.reported():
+            yield None if self.failure.happened else self.experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        with self.writer() as writer:
+            if writer:
+                super().log_metrics(metrics, step)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any], metrics: dict[str, Any] | None = None, step: int = 0) -> None:
+        with self.writer() as writer:
+            if writer:
+                super().log_hyperparams(params, metrics, step)
+
+    @rank_zero_only
+    def save(self) -> None:
+        with self.writer() as writer:
+            if writer:
+                super().save()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        with self.writer() as writer:
+            if writer:
+                super().finalize(status)
+
+
+class MetricsTable(Logger):
+    """``metrics.csv``: a row for each step that was logged; written as a whole, so that it is never half there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.rows: list[dict[str, Any]] = read_rows(path)
+        self.saved = len(self.rows)
+        self.failure = LogFailure(str(path))
+
+    @property
+    def name(self) -> str:
+        return ""
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> list[dict[str, Any]]:
+        """The rows."""
+        return self.rows
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any], *args: Any, **options: Any) -> None:
+        """Settings are in the other files of the run."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        self.rows.append({"step": step} | {name: float(value) for name, value in metrics.items()})
+        if len(self.rows) - self.saved >= SAVE_EVERY:
+            self.save()
+
+    @rank_zero_only
+    def save(self) -> None:
+        if len(self.rows) > self.saved:
+            with self.failure.reported():
+                write_rows(self.path, self.rows)
+            self.saved = len(self.rows)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self.save()
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a table without their empty cells; none if there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write a table with all columns that a row has. Raises ``OSError``."""
+    text = io.StringIO(newline="")
+    columns = sorted(set().union(*rows))
+    table = csv.DictWriter(text, columns)
+    table.writeheader()
+    table.writerows(rows)
+    replace_text(path, text.getvalue())
+
+
+def forget_steps_after(folder: Path, step: int) -> None:
+    """Remove from the logs what was logged after ``step`` steps of training, as a resumed run will log it again.
+
+    Metrics of a step have the number of steps before it; sounds, images and histograms that of all steps.
+    """
+    table = folder / "metrics.csv"
+    if rows := read_rows(table):
+        write_rows(table, [row for row in rows if int(float(row["step"])) < step])
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        events = [event for event in map(Event.FromString, RawEventFileLoader(str(path)).Load()) if keeps(event, step)]
+        with replacing(path) as file:
+            records = RecordWriter(file)
+            for event in events:
+                records.write(event.SerializeToString())
+
+
+def keeps(event: Event, step: int) -> bool:
+    """Whether an event is of the first ``step`` steps; test scores and hyperparameters are logged again."""
+    if not event.HasField("summary"):
+        return event.HasField("file_version")
+    value = event.summary.value[0]
+    if value.tag.startswith(("test/", "_hparams_/")):
+        return False
+    return event.step < step if value.WhichOneof("value") == "simple_value" else event.step <= step

@@ -1,0 +1,48 @@
+"""Files that are replaced as a whole: after a crash or on a full disk the old or the new one is there, never a part."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+UNFINISHED_SUFFIX = ".part"  # of a file that is being written
+
+
+@contextmanager
+def replacing(path: Path, keep: Path | None = None) -> Iterator[BinaryIO]:
+    """Yield a file that becomes ``path`` at the end, once its bytes are on the disk; at an error ``path`` is unchanged.
+
+    It is written in the same folder, as a rename to another file system is not atomic. What ``path`` was before is
+    renamed to ``keep``, if that is given. Raises ``OSError``.
+    """
+    unfinished = path.with_name(path.name + UNFINISHED_SUFFIX)
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if keep and path.exists():
+            os.replace(path, keep)
+        os.replace(unfinished, path)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace the contents of a file by ``text``, in UTF-8. Raises ``OSError``."""
+    with replacing(path) as file:
+        file.write(text.encode(errors="surrogateescape"))
+
+
+def sync_folder(folder: Path) -> None:
+    """Write the names in a folder to the disk, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,46 @@
+"""Progress of a long task: a bar on a terminal, and a line a minute where the output goes elsewhere."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 60.0
+BAR_DELAY = 1.0  # seconds before a bar appears
+FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left{postfix}"
+
+
+class ProgressDisplay:
+    """How much of ``total`` is done, with the time left; nothing is shown if not ``enabled``."""
+
+    def __init__(self, task: str, total: float, unit: str, enabled: bool = True) -> None:
+        self.task, self.total, self.unit, self.enabled = task, total, unit, enabled
+        self.done, self.first = 0.0, 0.0  # now, and at the beginning
+        self.begin = self.printed = time.monotonic()
+        on_terminal = sys.stderr.isatty()
+        self.lines = enabled and not on_terminal
+        self.bar = tqdm(
+            desc=task, total=total, bar_format=FORMAT, delay=BAR_DELAY, leave=False, disable=not enabled or self.lines
+        )
+
+    def start_at(self, done: float) -> None:
+        """Set what was done before, which says nothing about the speed."""
+        self.done = self.first = self.bar.initial = self.bar.n = done
+
+    def show(self, done: float, note: str = "") -> None:
+        """Show how much is done, and a note."""
+        self.done = done
+        self.bar.set_postfix_str(note, refresh=False)
+        self.bar.update(done - self.bar.n)
+        if self.lines and time.monotonic() - self.printed >= SECONDS_BETWEEN_LINES:
+            self.printed = time.monotonic()
+            left = self.seconds_left()
+            print(f"{self.task} {done:.0f} of {self.total:.0f} {self.unit}{note and ', ' + note}, {left} left", flush=True)
+
+    def seconds_left(self) -> str:
+        """Estimated time until the end, in words."""
+        seconds = (time.monotonic() - self.begin) * (self.total - self.done) / max(self.done - self.first, 1e-9)
+        return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+
+    def close(self) -> None:
+        self.bar.close()

@@ -1,0 +1,102 @@
+"""Checkpoint files of a training: written as a whole, read as data, and the newest that can be used."""
+
+import contextlib
+import io
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+from torch import Tensor
+from tqdm import tqdm
+
+from vae2ch.codec import SoundCodec, read_checkpoint
+from vae2ch.errors import InputError
+from vae2ch.files import replacing
+
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+TRAINING_STATE = ("optimizer_states", "lr_schedulers", "callbacks", "loops")
+
+
+class DurableCheckpointIO(CheckpointIO):
+    """Lightning's access to checkpoint files; its own writes through ``TMPDIR`` and leaves parts on a full disk.
+
+    A checkpoint that cannot be written is reported, and ``failed`` is set; the one before is kept.
+    """
+
+    failed = False  # whether the last save did
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint; a ``last.ckpt`` that was there before becomes ``previous.ckpt``."""
+        path = Path(path)
+        buffer = io.BytesIO()  # as torch turns the errors of a file into others
+        torch.save(checkpoint, buffer)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path, keep=path.with_name(PREVIOUS) if path.name == LAST else None) as file:
+                file.write(buffer.getbuffer())
+            self.failed = False
+        except OSError as error:
+            self.failed = True
+            tqdm.write(f"vae2ch: {failure(path, buffer.tell(), error)}; training goes on", file=sys.stderr)
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> dict:
+        """Read a checkpoint as data only. Raises ``InputError``."""
+        return read_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def failure(path: Path, size: int, error: OSError) -> str:
+    """Message for a file of ``size`` bytes that could not be written."""
+    reason = error.strerror or str(error)
+    with contextlib.suppress(OSError):
+        reason += f", {shutil.disk_usage(path.parent).free / 1e6:.0f} MB are free"
+    return f"cannot save {path} ({size / 1e6:.0f} MB): {reason}"
+
+
+def newest_checkpoint(folder: Path) -> tuple[Path, dict, list[str]]:
+    """The newest checkpoint in ``folder`` from which training can go on, its contents, and why newer ones cannot.
+
+    Raises ``InputError`` if there is none.
+    """
+    problems: list[str] = []
+    for path in candidates(folder):
+        try:
+            return path, read_training_state(path), problems
+        except InputError as error:
+            problems.append(str(error))
+    found = "; ".join(problems) or "there is no last.ckpt"
+    raise InputError(f"{folder}: no checkpoint to go on from ({found})")
+
+
+def candidates(folder: Path) -> Iterator[Path]:
+    """Files that may hold the state of a training, the newest first."""
+    yield from (path for name in (LAST, PREVIOUS) if (path := folder / name).is_file())
+
+
+def read_training_state(path: Path) -> dict:
+    """Contents of a checkpoint from which training can go on. Raises ``InputError`` if it is none."""
+    checkpoint = read_checkpoint(path)
+    missing = [name for name in TRAINING_STATE if not checkpoint.get(name)]
+    if missing:
+        raise InputError(f"{path} holds a model, but no state of a training; start={path} begins a new run with it")
+    codec = SoundCodec.from_checkpoint(checkpoint, path)
+    try:
+        check_moments(checkpoint["optimizer_states"][0], [tuple(weight.shape) for weight in codec.vae.parameters()])
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{path} has a damaged optimiser state ({error})") from None
+    return checkpoint
+
+
+def check_moments(optimiser: dict, shapes: list[tuple[int, ...]]) -> None:
+    """Raise ``ValueError`` if the moments of an optimiser do not have the shapes of the parameters."""
+    moments = [state[name] for state in optimiser["state"].values() for name in ("exp_avg", "exp_avg_sq")]
+    if not all(isinstance(moment, Tensor) for moment in moments):
+        raise ValueError("a moment is no tensor")
+    if sorted(tuple(moment.shape) for moment in moments) != sorted(2 * shapes):
+        raise ValueError("its moments have other sizes than the parameters")
