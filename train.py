@@ -10,11 +10,7 @@ from vae2ch.cli import hydra_app, settings
 def train(composed: DictConfig) -> float:
     """Check the composed settings and run; Hydra calls this, in a sweep once for each run."""
     with hydra_app.job() as folder:
-        config = settings.from_composed(composed)
-        hydra_app.check_sweep(config)
-        from vae2ch.cli.run import run  # here, so that error messages need not wait for torch
-
-        return run(config, folder)
+        return hydra_app.run_job(settings.from_composed(composed), folder)
 
 
 if __name__ == "__main__":

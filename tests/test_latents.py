@@ -50,7 +50,8 @@ def test_moments_equal_those_of_all_data(batches, size, latent_dim):
 def test_moments_are_those_of_samples_of_the_posteriors():
     mean, logvar = posteriors(10, 6)
     latents = filled(mean, logvar)
-    drawn = torch.cat([Posterior(mean.flatten(0, 1), logvar.flatten(0, 1)).sample() for _ in range(5000)])
+    posterior = Posterior(mean.flatten(0, 1), logvar.flatten(0, 1))
+    drawn = torch.cat([posterior.sample(torch.randn_like(posterior.mean)) for _ in range(5000)])
     assert torch.allclose(latents.centre, drawn.mean(dim=0), atol=0.02)
     assert torch.allclose(latents.covariance, drawn.T.cov(), atol=0.1)
 

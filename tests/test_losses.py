@@ -7,7 +7,8 @@ from vae2ch import losses
 
 
 def test_log_magnitude_error_is_the_mean_squared_error():
-    assert losses.log_magnitude_error(torch.tensor([[[1.0, 3.0]]]), torch.tensor([[[0.0, 1.0]]])) == 2.5
+    error = losses.log_magnitude_error(torch.tensor([[[1.0, 3.0]], [[5.0, 6.0]]]), torch.tensor([[[0.0, 1.0]], [[5.0, 6.0]]]))
+    assert error.tolist() == [2.5, 0.0]
 
 
 def test_amplitude_is_the_inverse_of_the_logarithm_and_bounded():
@@ -64,13 +65,22 @@ def test_frequency_error_is_weighted_by_the_log_magnitude():
 
 def test_kl_divergence_agrees_with_torch_distributions():
     mean, logvar = torch.randn(64, 7), torch.randn(64, 7)
-    expected = kl_divergence(Normal(mean, (0.5 * logvar).exp()), Normal(0, 1)).mean(dim=0)
+    expected = kl_divergence(Normal(mean, (0.5 * logvar).exp()), Normal(0, 1))
     assert torch.allclose(losses.kl_divergence(mean, logvar), expected, atol=1e-5)
 
 
 def test_free_bits_have_no_gradient_below_the_threshold():
     kl = torch.tensor([0.02, 0.5], requires_grad=True)
-    cost = losses.free_bits(kl, 0.1)
+    cost = losses.free_bits(kl, 0.1, average=kl)
     cost.backward()
     assert torch.isclose(cost, torch.tensor(0.4))
     assert kl.grad.tolist() == [0.0, 1.0]
+
+
+def test_free_bits_of_the_shares_of_a_batch_are_those_of_the_batch():
+    """Also for a latent whose KL is above the free bits in one share only."""
+    shares = torch.tensor([[0.02, 0.5, 0.3], [0.04, 0.7, 0.0]])
+    average = shares.mean(dim=0)
+    whole = losses.free_bits(average, 0.1, average)
+    assert torch.isclose(sum(losses.free_bits(share, 0.1, average) for share in shares) / 2, whole)
+    assert torch.isclose(whole, torch.tensor(0.55))

@@ -179,18 +179,18 @@ def test_pad_to_stride_adds_zeros_at_the_ends():
 
 def test_samples_of_the_posterior_have_its_mean_and_variance():
     mean, logvar = torch.tensor([[2.0, -1.0]]), torch.tensor([[0.5, -3.0]])
-    drawn = Posterior(mean.expand(50_000, -1), logvar.expand(50_000, -1)).sample()
+    drawn = Posterior(mean.expand(50_000, -1), logvar.expand(50_000, -1)).sample(torch.randn(50_000, 2))
     assert torch.allclose(drawn.mean(dim=0), mean[0], atol=0.02)
     assert torch.allclose(drawn.var(dim=0), logvar[0].exp(), rtol=0.05)
 
 
-def test_noise_is_added_in_training_only():
-    vae = small()
-    spectrogram = torch.rand(2, 2, 64, 32)
-    assert not torch.equal(vae(spectrogram)[0], vae(spectrogram)[0])
-    vae.eval()
+def test_without_noise_the_mean_of_the_posterior_is_decoded():
+    vae, spectrogram, noise = small(), torch.rand(2, 2, 64, 32), torch.randn(2, 5)
     output, posterior = vae(spectrogram)
     assert torch.equal(output, vae.decode(posterior.mean))
+    sampled = posterior.mean + noise * (posterior.logvar / 2).exp()
+    assert torch.allclose(vae(spectrogram, noise)[0], vae.decode(sampled), atol=1e-6)
+    assert not torch.allclose(vae(spectrogram, noise)[0], output)
 
 
 @pytest.mark.parametrize("part", ["encoder", "decoder"])

@@ -1,6 +1,6 @@
 """Kill a training at random moments, resume it each time, and compare it with one that ran without interruption.
 
-    python -m tests.torture --kills 20 --workers 0
+python -m tests.torture --kills 20 --workers 0
 """
 
 import argparse
@@ -152,7 +152,9 @@ def torture(place, kills, seed=0, settings=(), report=print):
     wait_for(lambda: (place / "log").read_text().count("validation: ") == EPOCHS, first)
     longest = time.monotonic() - begin  # seconds of training
     assert first.wait() == 0, (place / "log").read_text()
-    report(f"undisturbed: {longest:.1f} s of training, last.ckpt {weights(reference / 'checkpoints' / 'last.ckpt')[:16]}")
+    report(
+        f"undisturbed: {longest:.1f} s of training, last.ckpt {weights(reference / 'checkpoints' / 'last.ckpt')[:16]}"
+    )
     chance, done, found = random.Random(seed), 0, []
     for number in range(1, kills + 1):
         run, wheres = place / "outputs" / f"run{number}", []

@@ -72,7 +72,7 @@ class SoundCodec(nn.Module):
 
     @classmethod
     def from_checkpoint(cls, checkpoint: dict, path: Path) -> "SoundCodec":
-        """The codec of a checkpoint that ``read_checkpoint`` returned. Raises ``InputError`` if its parts do not fit."""
+        """The codec of a checkpoint that ``read_checkpoint`` returned. Raises ``InputError`` if its parts disagree."""
         state = {name.removeprefix(STATE_PREFIX): value for name, value in checkpoint["state_dict"].items()}
         try:
             config = from_mapping(CodecConfig, checkpoint[CHECKPOINT_KEY]["config"])

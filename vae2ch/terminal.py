@@ -30,12 +30,12 @@ class ProgressDisplay:
     def show(self, done: float, note: str = "") -> None:
         """Show how much is done, and a note."""
         self.done = done
-        self.bar.set_postfix_str(note, refresh=False)
+        self.bar.set_postfix_str(f" {note}", refresh=False)
         self.bar.update(done - self.bar.n)
         if self.lines and time.monotonic() - self.printed >= SECONDS_BETWEEN_LINES:
             self.printed = time.monotonic()
-            left = self.seconds_left()
-            print(f"{self.task} {done:.0f} of {self.total:.0f} {self.unit}{note and ', ' + note}, {left} left", flush=True)
+            parts = [f"{self.task} {done:.0f} of {self.total:.0f} {self.unit}", note, f"{self.seconds_left()} left"]
+            print(", ".join(filter(None, parts)), flush=True)
 
     def seconds_left(self) -> str:
         """Estimated time until the end, in words."""

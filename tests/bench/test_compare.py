@@ -24,7 +24,7 @@ def rows_of(table):
 
 @pytest.mark.slow
 def test_a_variant_changes_the_result_and_an_equal_one_does_not(folder, tmp_path):
-    variants = ("as it is:", "same: preset=heavy", "frozen: training.learning_rate=0", "random: random_init")
+    variants = ("as it is:", "same: preset=heavy", "frozen: training.learning_rate=0", "random: start=random")
     flags = [part for text in variants for part in ("--variant", text)]
     arguments = ("-m", "vae2ch.bench.compare", "--data", folder, "--steps", "3", *flags, *SMALL)
     done = python(*arguments, cwd=tmp_path)
@@ -88,7 +88,7 @@ def test_cells_have_the_range_of_different_values():
 
 
 @pytest.mark.parametrize(
-    ("variant", "message"), [("x: random_innit", "did you mean random_init"), ("preset=heavy", "a name and a colon")]
+    ("variant", "message"), [("x: kernels_4x5", "did you mean kernels_4x4"), ("preset=heavy", "a name and a colon")]
 )
 def test_an_unusable_variant_is_refused(folder, variant, message):
     options = common.build_parser("").parse_args(["--data", str(folder)])

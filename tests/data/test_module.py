@@ -75,11 +75,19 @@ def test_training_can_be_limited_to_the_first_segments(folder):
     assert len(limited.datasets["validation"]) == len(module.datasets["validation"])
 
 
-@pytest.mark.parametrize(("batch_size", "batches"), [(4, 5), (6, 3), (21, 1), (64, 1)])
-def test_an_incomplete_batch_is_dropped_unless_it_is_the_only_one(folder, batch_size, batches):
-    module = data_module(folder, train_segments=7, batch_size=batch_size)
-    sizes = [len(item.wave) for item in module.train_dataloader()]
-    assert sizes == [min(batch_size, 21)] * batches
+@pytest.mark.parametrize(("batch_size", "batches"), [(4, 5), (6, 4), (21, 1), (64, 1)])
+def test_all_batches_are_whole(folder, batch_size, batches):
+    module = data_module(folder, train_segments=7, batch_size=batch_size, epoch_segments=20)
+    assert [len(item.wave) for item in module.train_dataloader()] == [batch_size] * batches
+
+
+def test_validation_takes_a_quarter_of_the_segments_of_an_epoch_at_most(folder):
+    module = data_module(folder, epoch_segments=1)
+    count, epoch = len(module.datasets["validation"]), len(module.train_dataloader().sampler)
+    found = torch.cat([item.index for item in module.val_dataloader()]).tolist()
+    assert len(found) == min(count, epoch // 4) == len(set(found))
+    assert found[0] == 0
+    assert found[-1] == count - 1 or len(found) == 1
 
 
 def test_another_module_serves_the_same_batches(folder):

@@ -94,7 +94,10 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(stop, validating, who
             assert one.state_dict() == other.state_dict()
     for name in ("best.ckpt", "last.ckpt"):
         one, other = (torch.load(root / "checkpoints" / name) for root in (tmp_path, place))
-        assert one["loops"]["fit_loop"]["epoch_loop.batch_progress"] == other["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        assert (
+            one["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+            == other["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        )
         for key, value in other["state_dict"].items():
             assert torch.equal(one["state_dict"][key], value), (name, key)
     shutil.rmtree(tmp_path / "checkpoints")

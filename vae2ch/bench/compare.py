@@ -1,7 +1,7 @@
 """Compare variants of the settings or of the network after equal trainings.
 
     python -m vae2ch.bench.compare --seeds 3 --variant "medium: preset=medium" --variant "heavy: preset=heavy"
-    python -m vae2ch.bench.compare --steps 300 --variant "as it is:" --variant "random: random_init" data.test=0.2
+    python -m vae2ch.bench.compare --steps 300 --variant "as it is:" --variant "random: start=random" data.test=0.2
 
 Distances are means over the validation and test segments, the other columns are terms of the validation loss. With
 several seeds a cell has the mean, the lowest and the highest value. A seed sets the weights, the order, the
@@ -26,7 +26,7 @@ from vae2ch.config import RunConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.errors import InputError, suggest
 from vae2ch.model import CHANNELS, VAE, WIDTHS
-from vae2ch.training import fan_in
+from vae2ch.training.optimiser import fan_in
 
 DEFAULT_STEPS = 450
 
@@ -53,7 +53,7 @@ def kernels_4x4(vae: VAE) -> None:
     decoder.apply_heads = apply_heads  # type: ignore[method-assign]
 
 
-PATCHES = {"random_init": lambda vae: None, "kernels_4x4": kernels_4x4}  # all without the PCA initialisation
+PATCHES = {"kernels_4x4": kernels_4x4}  # all without the PCA initialisation
 
 
 def parse_variant(text: str, options: argparse.Namespace) -> tuple[str, RunConfig, list[str]]:
@@ -91,7 +91,7 @@ def train(
         PATCHES[patch](module.codec.vae)
     module.codec.vae.to(memory_format=torch.channels_last)
     if not patches:
-        initialise(module, data)
+        initialise(module, data, config.start)
     trainer = common.fit(config, module, data, steps, minutes)
     steps = trainer.global_step
     trainer.limit_val_batches = 1.0

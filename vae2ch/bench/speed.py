@@ -30,6 +30,7 @@ from vae2ch.data import SoundDataModule
 from vae2ch.data.dataset import Item
 from vae2ch.model import CHANNELS, LOGVAR_RANGE, SOFTPLUS_BETA, STRIDE, WIDTHS, Posterior
 from vae2ch.training import CodecTraining
+from vae2ch.training.terms import SegmentTerms, batch_terms, segment_terms
 
 MIN_CALLS, WARMUP_STEPS, STEPS = 5, 3, 20
 
@@ -65,12 +66,17 @@ class Plain(nn.Module):
         self.from_latent = nn.Linear(latent_dim, math.prod(self.shape))
         self.magnitude_head, self.frequency_head = (nn.ConvTranspose2d(WIDTHS[0], 1, 2, stride=2) for _ in range(2))
 
-    def forward(self, spectrogram: Tensor) -> tuple[Tensor, Posterior]:
+    def forward(self, spectrogram: Tensor, noise: Tensor) -> tuple[Tensor, Posterior]:
         mean, logvar = self.to_latent(self.encoder(spectrogram).flatten(1)).float().chunk(2, dim=1)
         posterior = Posterior(mean, logvar.clamp(*LOGVAR_RANGE))
-        features = self.decoder(self.from_latent(posterior.sample()).unflatten(1, self.shape))
+        features = self.decoder(self.from_latent(posterior.sample(noise)).unflatten(1, self.shape))
         magnitude = functional.softplus(self.magnitude_head(features).float(), beta=SOFTPLUS_BETA)
         return torch.cat([magnitude, torch.tanh(self.frequency_head(features).float())], dim=1), posterior
+
+
+def loss_of(module: CodecTraining, segments: SegmentTerms) -> Tensor:
+    """The loss of a batch, at the final KL weight."""
+    return batch_terms(segments, module.config, module.config.kl_weight)["loss"]
 
 
 def build_step(network: nn.Module, module: CodecTraining, batch: Tensor, bf16: bool, fused: bool) -> Callable[[], None]:
@@ -78,9 +84,10 @@ def build_step(network: nn.Module, module: CodecTraining, batch: Tensor, bf16: b
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=fused)
 
     def step() -> None:
+        noise = torch.randn(len(batch), module.codec.vae.latent_dim, device=batch.device)
         with torch.autocast(batch.device.type, torch.bfloat16, enabled=bf16):
-            predicted, posterior = network(batch)
-        module.terms(predicted, batch, posterior, module.config.kl_weight)["loss"].backward()
+            predicted, posterior = network(batch, noise)
+        loss_of(module, segment_terms(predicted, batch, posterior)).backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -126,9 +133,10 @@ def anatomy(config: RunConfig, data: SoundDataModule, device: str) -> dict[str, 
         batch = data.analyse(Item(*(part.to(device) for part in item)))
         yield "analyse"
         with torch.autocast(device, dtype, enabled=dtype is not None):
-            predicted, posterior = module.codec.vae(batch.spectrogram)
+            noise = torch.randn(len(batch.index), module.codec.vae.latent_dim, device=device)
+            predicted, posterior = module.codec.vae(batch.spectrogram, noise)
         yield "forward"
-        loss = module.terms(predicted, batch.spectrogram, posterior, module.config.kl_weight)["loss"]
+        loss = loss_of(module, segment_terms(predicted, batch.spectrogram, posterior))
         yield "loss"
         loss.backward()
         yield "backward"

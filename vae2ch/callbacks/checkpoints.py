@@ -104,10 +104,6 @@ class Checkpoints(Checkpoint):
         return succeeded
 
 
-def module_device(trainer: lightning.Trainer) -> torch.device:
-    return trainer.strategy.root_device
-
-
 def stored_loss(path: Path) -> float:
     """Validation loss of a checkpoint; infinite if there is none that can be read."""
     try:

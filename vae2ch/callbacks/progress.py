@@ -39,7 +39,7 @@ class Progress(ProgressBar):
         if trainer.global_step == self.first_step:
             tqdm.write(f"first step after {time.perf_counter() - self.begin:.1f} s of preparation")
         loss = float(trainer.callback_metrics["train/loss"])
-        self.training.show(100 * training_progress(trainer), f" step {trainer.global_step}, loss {loss:.3f}")
+        self.training.show(100 * training_progress(trainer), f"step {trainer.global_step}, loss {loss:.3f}")
 
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
         if not trainer.sanity_checking:

@@ -2,9 +2,11 @@
 
 import os
 import re
+import shlex
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vae2ch.cli import settings
+from vae2ch.cli import settings, sweep
 from vae2ch.cli.hydra_errors import as_input_errors
 from vae2ch.cli.messages import ReportedError, command_to_resume, exit_on_error
 from vae2ch.cli.run_folder import remove_unused
@@ -22,6 +24,7 @@ from vae2ch.config import RunConfig
 from vae2ch.errors import InputError
 
 PATH_SETTING = re.compile(r"((?:data\.(?:root|cache)|start)=)([^'\"\[$].*)", re.DOTALL)
+SWEEP: dict[Path, str] = {}  # folders of the runs of the current sweep, and why they failed or ""
 
 
 def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
@@ -32,7 +35,6 @@ def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors; otherwise it prints them and exits
     version.setbase("1.3")
-    settings.register()
     with exit_on_error(), as_input_errors(arguments):
         paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
         if paths:
@@ -40,16 +42,41 @@ def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
             return
         parser = get_args_parser()
         parser.error = reject_arguments  # type: ignore[method-assign]
-        sweep = not {"-m", "--multirun"}.isdisjoint(arguments)
-        parsed = parser.parse_args([quote_path(argument, sweep) for argument in arguments])
-        _run_hydra(args=parsed, args_parser=parser, task_function=task, config_path="conf", config_name="config")
+        sweeping = not {"-m", "--multirun"}.isdisjoint(arguments)
+        quoted = [quote_path(argument, sweeping) for argument in arguments]
+        swept = sweep.swept_keys(quoted) if sweeping else set()
+        settings.register(swept, named=any(argument.startswith("name=") for argument in arguments))
+        parsed = parser.parse_args(quoted)
+        with sweep_summary(arguments) if sweeping else nullcontext():
+            _run_hydra(args=parsed, args_parser=parser, task_function=task, config_path="conf", config_name="config")
+
+
+@contextmanager
+def sweep_summary(arguments: Sequence[str]) -> Iterator[None]:
+    """Print a table after a sweep, and exit with status 1 if a run failed."""
+    SWEEP.clear()
+    try:
+        yield
+    except ReportedError:  # Hydra raises the first error after the last run
+        pass
+    except SystemExit:
+        if SWEEP:
+            name = next(iter(SWEEP)).parent.name
+            again = shlex.join([*(text for text in arguments if not text.startswith("name=")), f"name={name}"])
+            print(f"vae2ch: the sweep goes on with python train.py {again}", file=sys.stderr)
+        raise
+    failures = {folder.name: reason for folder, reason in SWEEP.items() if reason}
+    if SWEEP:
+        print(sweep.table(next(iter(SWEEP)).parent, failures, arguments))
+    if failures:
+        raise SystemExit(1)
 
 
 def resume(path: str, overrides: Sequence[str]) -> None:
     """Go on with the run in a folder or of a checkpoint. Raises ``InputError``."""
     # here, so that error messages need not wait for torch
     from vae2ch.cli import processes
-    from vae2ch.cli.resume import ResumedRun, plan
+    from vae2ch.cli.resume import plan
     from vae2ch.cli.run import run
 
     if not path:
@@ -82,18 +109,35 @@ def quote_path(argument: str, sweep: bool = False) -> str:
 
 @contextmanager
 def job() -> Iterator[Path]:
-    """Yield the folder of the current run. An ``InputError`` ends the program, or in a sweep only this run."""
+    """Yield the folder of the current run. An ``InputError`` ends the program; in a sweep, any error only this run."""
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
+    sweeping = hydra.mode == RunMode.MULTIRUN
+    if sweeping:
+        SWEEP[folder] = ""
     try:
         yield folder
-    except InputError as error:
-        remove_unused(folder)
-        if hydra.mode == RunMode.MULTIRUN:
-            print(f"vae2ch: run {hydra.job.num}: {error}", file=sys.stderr)
+    except Exception as error:
+        if isinstance(error, InputError):
+            remove_unused(folder)
+        if sweeping:
+            if not isinstance(error, InputError):
+                traceback.print_exc()
+            SWEEP[folder] = " ".join(str(error).split()) or type(error).__name__
+            print(f"vae2ch: {folder.name}: {SWEEP[folder]}", file=sys.stderr)
             raise ReportedError(str(error)) from None
         with exit_on_error():  # at once, as Hydra would print a line of its own
             raise
+
+
+def run_job(config: RunConfig, folder: Path) -> float:
+    """Run with checked settings; in a sweep, go on with what was begun before. Raises ``InputError``."""
+    check_sweep(config)
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return sweep.run_or_resume(config, folder)
+    from vae2ch.cli.run import run  # here, so that error messages need not wait for torch
+
+    return run(config, folder)
 
 
 def check_sweep(config: RunConfig) -> None:

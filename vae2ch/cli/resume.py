@@ -66,7 +66,7 @@ def plan(path: Path, overrides: Sequence[str]) -> tuple[ResumedRun | None, list[
     if record.state == FINISHED and not extended:
         return None, []
     if path.is_file():
-        checkpoint, contents, problems = path, read_training_state(path), []
+        checkpoint, contents, problems = path, read_training_state(path), list[str]()
     else:
         checkpoint, contents, problems = newest_checkpoint(folder / "checkpoints")
     sounds = read_csv(folder / "sounds.csv")

@@ -171,3 +171,8 @@ def interruptible(folder: Path) -> Iterator[None]:
         state = f"saved; go on with {command_to_resume(folder)}" if saved else "nothing was saved: no step was finished"
         rank_zero_only(print)(f"vae2ch: interrupted ({end.signal.name}); {state}", file=sys.stderr)
         raise
+    except RuntimeError as error:
+        if not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
+            raise
+        reason = str(error).strip().splitlines()[0][:160]
+        raise InputError(f"another process of the run has ended ({reason}); {command_to_resume(folder)}") from None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from vae2ch.cli import processes
 from vae2ch.errors import InputError
 
 try:
@@ -19,19 +20,27 @@ WRITTEN_BEFORE_TRAINING = {".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/ov
 
 
 @cache  # Hydra resolves its configuration several times in a run
-def create_run_folder(parent: str, name: str) -> str:
-    """Create and return ``parent/name``, or ``parent/name-2`` and so on if it exists. Raises ``InputError``."""
+def create_run_folder(parent: str, name: str, reuse: bool = False) -> str:
+    """Create and return ``parent/name``, or ``parent/name-2`` and so on if it exists, unless it is to be reused.
+
+    In several processes the first one creates it. Raises ``InputError``.
+    """
     if not RUN_NAME.fullmatch(name):
         raise InputError(
             f"name={name}: a run's name consists of letters, digits and . _ + -, and begins with a letter, digit or _"
         )
+    return processes.shared("folder", lambda: new_folder(Path(parent), name, reuse))
+
+
+def new_folder(parent: Path, name: str, reuse: bool) -> str:
+    """Create a folder as ``create_run_folder``, in this process."""
     try:
-        Path(parent).mkdir(parents=True, exist_ok=True)
+        parent.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
             folder = Path(parent, name if number == 1 else f"{name}-{number}")
             # created at once, so that two runs that start at the same time get different folders
             with contextlib.suppress(FileExistsError):
-                folder.mkdir()
+                folder.mkdir(exist_ok=reuse)
                 break
         return str(folder)
     except OSError as error:

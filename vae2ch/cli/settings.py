@@ -1,6 +1,6 @@
 """Settings composed by Hydra from ``conf/`` and the command line, as a checked ``RunConfig``."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,16 +9,28 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from vae2ch.cli.run_folder import create_run_folder
+from vae2ch.cli.sweep import run_name
 from vae2ch.config import RunConfig, from_mapping
 from vae2ch.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf"
 
 
-def register() -> None:
-    """Register the schema and the resolver that ``conf/config.yaml`` names."""
+def register(swept: Collection[str] = (), named: bool = False) -> None:
+    """Register the schema and the resolvers that ``conf/config.yaml`` names.
+
+    ``swept`` are the keys with several values on the command line; ``named`` if a name is given there.
+    """
     ConfigStore.instance().store(name="schema", node=RunConfig)
-    OmegaConf.register_new_resolver("create_run_folder", create_run_folder, replace=True)
+
+    def sweep_folder(parent: str, name: str) -> str:
+        return create_run_folder(parent, name, reuse=named)
+
+    def sweep_run(overrides: list[str], parameters: dict[str, str] | None) -> str:
+        return run_name(overrides, [*swept, *(parameters or {})])
+
+    for resolver in (create_run_folder, sweep_folder, sweep_run):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
 
 
 def from_composed(composed: DictConfig) -> RunConfig:

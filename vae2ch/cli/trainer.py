@@ -25,7 +25,8 @@ EXPECTED_WARNINGS = (  # of Lightning, about things that are as intended
 
 def silence_lightning() -> None:
     """Leave out Lightning's banner and warnings about things that are as intended, in this process."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
 

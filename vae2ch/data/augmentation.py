@@ -1,4 +1,4 @@
-"""Augmentation and order of training segments; both depend on seed and position only, so a run can be resumed exactly."""
+"""Augmentation and order of training segments; both depend on seed and position only, so a run can be resumed."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -48,9 +48,7 @@ class EpochSampler(Sampler[Draw]):
     Processes take turns, so that together they train on the batches that one process would have.
     """
 
-    def __init__(
-        self, size: int, *, batch_size: int, minimum: int, seed: int, rank: int = 0, ranks: int = 1
-    ) -> None:
+    def __init__(self, size: int, *, batch_size: int, minimum: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
         self.size, self.seed, self.rank, self.ranks = size, seed, rank, ranks
         self.batch_segments = batch_size * ranks  # in all processes
         self.batches = -(-max(size, minimum) // self.batch_segments)  # in an epoch
@@ -62,7 +60,7 @@ class EpochSampler(Sampler[Draw]):
         return self.batches * self.batch_segments // self.ranks
 
     def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
-        """Set the epoch, and the batch at which it begins; Lightning calls this before each epoch, without the batch."""
+        """Set the epoch, and the batch at which it begins; Lightning sets the epoch before each one."""
         if epoch != self.epoch or first_batch:
             self.epoch, self.first_batch = epoch, first_batch
 

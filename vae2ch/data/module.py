@@ -80,13 +80,9 @@ class SoundDataModule(lightning.LightningDataModule):
     def train_loader(self, rank: int = 0, ranks: int = 1) -> ResumableLoader:
         """Augmented segments in random order, the share of one of several processes."""
         dataset = self.datasets["train"]
-        augmented = AugmentedDataset(
-            dataset, self.augment, seed=self.seed, sample_rate=self.representation.sample_rate
-        )
+        augmented = AugmentedDataset(dataset, self.augment, seed=self.seed, sample_rate=self.representation.sample_rate)
         size, minimum = self.data.batch_size, self.data.epoch_segments
-        sampler = EpochSampler(
-            len(dataset), batch_size=size, minimum=minimum, seed=self.seed, rank=rank, ranks=ranks
-        )
+        sampler = EpochSampler(len(dataset), batch_size=size, minimum=minimum, seed=self.seed, rank=rank, ranks=ranks)
         return ResumableLoader(augmented, size, sampler=sampler, **worker_options(self.data.workers or 0))
 
     def val_dataloader(self) -> DataLoader:
@@ -140,7 +136,7 @@ def worker_options(workers: int) -> dict:
 
 
 def ignore_signals(worker: int) -> None:
-    """Ignore Ctrl-C and its like in a worker: it may be sent to all processes, and the main process ends its workers."""
+    """Ignore Ctrl-C and its like in a worker: all processes may get it, and the main process ends its workers."""
     # hides the error of a worker handing over a batch; errors in reading are raised in the main process
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
         if hasattr(signal, name):  # Windows has not all of them

@@ -14,9 +14,9 @@ def split_by_recording(
 ) -> dict[str, list[Sound]]:
     """Split sounds by fractions of the recordings, at least one each; all copies of a recording are in one split.
 
-    Recordings that ``earlier`` names, by digest, stay in its split. Others are ordered by a hash of seed and content. A split depends on these and the fractions only, is the
-    same on every machine, and changes little when files are added or removed. Raises ``InputError`` if there are
-    fewer than three recordings, or none is left for training.
+    Recordings that ``earlier`` names, by digest, stay in its split. Others are ordered by a hash of seed and content. A
+    split depends on these and the fractions only, is the same on every machine, and changes little when files are added
+    or removed. Raises ``InputError`` if there are fewer than three recordings, or none is left for a split.
     """
     digests = {sound.digest for sound in sounds}
     if len(digests) < 3:

@@ -112,7 +112,7 @@ class CodecTraining(lightning.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None, **_: object
     ) -> None:
-        """Clip by the norm of all gradients, and log it; without finite numbers remove them, so that no weight moves."""
+        """Clip by the norm of all gradients, and log it; remove gradients that are not finite, so no weight moves."""
         # Lightning's own refuses fused optimisers because of the gradient scaler of fp16, which is not used here
         norm = torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val or math.inf)
         self.terms["gradient"] = norm
@@ -178,4 +178,7 @@ class CodecTraining(lightning.LightningModule):
         """Rows of all processes, which take turns: [B, ...] -> [N, ...]"""
         if self.trainer.world_size == 1:
             return rows
-        return self.all_gather(rows).transpose(0, 1).flatten(0, 1)
+        rows = rows.detach().contiguous()
+        shares = [torch.empty_like(rows) for _ in range(self.trainer.world_size)]
+        torch.distributed.all_gather(shares, rows)
+        return torch.stack(shares, dim=1).flatten(0, 1)

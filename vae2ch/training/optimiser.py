@@ -48,7 +48,8 @@ def with_current_rates(state: dict, optimiser: torch.optim.Optimizer) -> dict:
     pairs = zip(state["param_groups"], optimiser.param_groups, strict=True)
     changed = {name: [group[name] for group in optimiser.param_groups] for name in ("initial_lr", "weight_decay")}
     groups = [
-        saved | {name: values[number] for name, values in changed.items()}
+        saved
+        | {name: values[number] for name, values in changed.items()}
         | {"lr": saved["lr"] * current["initial_lr"] / saved["initial_lr"]}
         for number, (saved, current) in enumerate(pairs)
     ]

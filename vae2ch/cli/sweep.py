@@ -1,0 +1,98 @@
+"""Sweeps: names of their runs, runs that were finished or begun before, and the table at the end."""
+
+import hashlib
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from vae2ch.cli.record import FINISHED, RunRecord, read_record
+from vae2ch.config import RunConfig
+from vae2ch.errors import InputError
+
+MEASURES = ("val/loss", "test/log_spectral_distance", "test/multi_resolution_stft", "test/note_accuracy")
+RESERVED = re.compile(r"[^\w.,=+-]+")  # characters that are replaced in names of folders
+MAX_NAME = 120
+
+
+def swept_keys(arguments: Iterable[str]) -> set[str]:
+    """Settings and groups that have several values on the command line."""
+    given = [argument for argument in arguments if not argument.startswith("-")]
+    return {
+        override.key_or_group
+        for override in OverridesParser.create().parse_overrides(given)
+        if override.is_sweep_override()
+    }
+
+
+def run_name(overrides: Iterable[str], swept: Iterable[str]) -> str:
+    """Name of a run's folder: its values of what is swept, as ``latent_dim=32,preset=heavy``."""
+    varied = set(swept)
+    plain = ",".join(text for text in overrides if text.partition("=")[0].lstrip("+") in varied) or "run"
+    name = RESERVED.sub("-", plain)
+    if name == plain and len(name) <= MAX_NAME:
+        return name
+    return f"{name[:MAX_NAME]}-{hashlib.sha256(plain.encode()).hexdigest()[:6]}"  # still one for each run
+
+
+def begun_before(config: RunConfig, folder: Path) -> RunRecord | None:
+    """The record of a run in ``folder`` that an earlier start of the sweep has begun, if any.
+
+    Raises ``InputError`` if it has other settings.
+    """
+    from vae2ch.cli.resume import differences, flat
+
+    record = read_record(folder)
+    if record and (changes := list(differences(flat(record.settings), flat(asdict(config))))):
+        raise InputError(f"{folder} was begun with other settings ({'; '.join(changes)}); give the sweep another name=")
+    return record
+
+
+def run_or_resume(config: RunConfig, folder: Path) -> float:
+    """One run of a sweep: skipped if it is finished, resumed if it was begun. Raises ``InputError``."""
+    from vae2ch.cli.resume import plan
+    from vae2ch.cli.run import run
+
+    record = begun_before(config, folder)
+    if record and record.state == FINISHED:
+        print(f"{folder} is finished, and skipped", flush=True)
+        return record.scores["val/loss"]
+    if record and any((folder / "checkpoints").glob("*.ckpt")):
+        try:
+            resumed, problems = plan(folder, [])
+        except InputError:  # it has only weights, so was killed before the first save
+            return run(config, folder)
+        for line in [*problems, resumed.summary() if resumed else ""]:
+            print(line, flush=True)
+        return run(config, folder, resumed)
+    return run(config, folder)
+
+
+def table(folder: Path, failures: Mapping[str, str], command: Sequence[str]) -> str:
+    """The finished runs, the best first, with the command that makes it; and the others with the reason."""
+    records = {path.name: read_record(path) for path in sorted(folder.iterdir()) if path.is_dir()}
+    finished = {name: record.scores for name, record in records.items() if record and record.state == FINISHED}
+    lines = []
+    if finished:
+        width = max(map(len, finished))
+        names = [measure.partition("/")[2] if measure != "val/loss" else "validation loss" for measure in MEASURES]
+        lines.append(f"{'run':{width}s}  " + "  ".join(f"{name:>21s}" for name in names))
+        ranked = sorted(finished, key=lambda name: finished[name]["val/loss"])
+        for name in ranked:
+            values = [finished[name].get(measure) for measure in MEASURES]
+            cells = ["-" if value is None else f"{value:.4g}" for value in values]
+            lines.append(f"{name:{width}s}  " + "  ".join(f"{cell:>21s}" for cell in cells))
+        lines.append(f"Best      {shlex.join(command_of(ranked[0], command))}   (it is in {folder / ranked[0]})")
+    lines += [f"Failed    {name}: {reason}" for name, reason in failures.items()]
+    return "\n".join(lines)
+
+
+def command_of(name: str, command: Sequence[str]) -> list[str]:
+    """Command of a single run of a sweep, from the sweep's arguments and the run's name."""
+    swept = swept_keys(command)
+    plain = [text for text in command if not text.startswith("-") and text.partition("=")[0] not in {*swept, "name"}]
+    values = re.split(r",(?=[\w./@+]+=)", name) if "=" in name else []
+    return ["python", "train.py", *plain, *values]
