@@ -10,11 +10,13 @@ import pytest
 from tests.helpers import ROOT
 
 PACKAGE = ROOT / "vae2ch"
-MAX_ROOMS, MAX_FILE_LINES, MAX_FUNCTION_LINES = 18, 300, 40
+MAX_ROOMS, MAX_FILE_LINES, MAX_FUNCTION_LINES = 20, 300, 40
 # a room is an entry at the top of the package; it imports only rooms of the same or a lower layer
 LAYERS = {
     "errors": 0,
     "config": 0,
+    "files": 0,
+    "terminal": 0,
     "audio": 0,
     "representation": 0,
     "losses": 0,

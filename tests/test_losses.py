@@ -7,7 +7,9 @@ from vae2ch import losses
 
 
 def test_log_magnitude_error_is_the_mean_squared_error():
-    error = losses.log_magnitude_error(torch.tensor([[[1.0, 3.0]], [[5.0, 6.0]]]), torch.tensor([[[0.0, 1.0]], [[5.0, 6.0]]]))
+    error = losses.log_magnitude_error(
+        torch.tensor([[[1.0, 3.0]], [[5.0, 6.0]]]), torch.tensor([[[0.0, 1.0]], [[5.0, 6.0]]])
+    )
     assert error.tolist() == [2.5, 0.0]
 
 

@@ -12,14 +12,16 @@ from torch.distributions import Normal, kl_divergence
 from torch.utils.data import DataLoader
 
 from tests.helpers import QUICK, ROOT, compose, python, small_codec_config
-from vae2ch import audio, training
+from vae2ch import audio
 from vae2ch.cli.trainer import silence_lightning
 from vae2ch.codec import SoundCodec
 from vae2ch.config import CodecConfig, from_mapping
 from vae2ch.data import Batch
 from vae2ch.errors import InputError
 from vae2ch.model import DownConv, Posterior, UpConv, pad_to_stride
-from vae2ch.training import CodecTraining
+from vae2ch.training import CodecTraining, optimiser, schedule
+from vae2ch.training.module import MAX_SKIPPED_STEPS, step_seed
+from vae2ch.training.terms import batch_terms
 
 BINS, FRAMES = 51, 30  # neither is a multiple of 32
 WEIGHTS = {"amplitude_weight": 0.2, "frequency_weight": 0.5, "kl_weight": 0.01}
@@ -34,24 +36,32 @@ def random_spectrograms(loudest=4.0):
     return torch.rand(3, 2, BINS, FRAMES) * torch.tensor([loudest, 1.0])[:, None, None]
 
 
-def random_batch(size=4):
+def random_batch(size=4, first=0):
     spectrogram = pad_to_stride(torch.rand(size, 2, BINS, FRAMES))
-    samples, index = torch.full((size,), 928), torch.arange(size)
+    samples, index = torch.full((size,), 928), torch.arange(first, first + size)
     return Batch(spectrogram, torch.zeros(size, 928), samples, index, peak=torch.linspace(0.2, 0.5, size))
 
 
 # -- loss -----------------------------------------------------------------------------------------
 
 
+def terms_of(module, predicted, target, posterior, kl_weight):
+    """Terms of a batch, as the module computes them, with its padding left out."""
+    module.codec.vae.forward = lambda spectrogram, noise=None: (predicted, posterior)
+    batch = random_batch(len(target))._replace(spectrogram=target)
+    segments, _ = module.forward_terms(batch)
+    return batch_terms(segments, module.config, kl_weight)
+
+
 def test_loss_is_the_weighted_sum_of_its_terms():
     predicted, target = random_spectrograms(), random_spectrograms()
     posterior = Posterior(torch.randn(3, 4), torch.randn(3, 4))
-    terms = small_training(free_bits=0.3).terms(predicted, target, posterior, kl_weight=0.07)
+    terms = terms_of(small_training(free_bits=0.3), predicted, target, posterior, kl_weight=0.07)
     magnitude = ((predicted[:, 0] - target[:, 0]) ** 2).mean()
     amplitudes = [torch.exp(2 * spectrogram[:, 0]) - 1 for spectrogram in (predicted, target)]
     convergence = ((amplitudes[0] - amplitudes[1]) ** 2).sum((1, 2)) / (amplitudes[1] ** 2).sum((1, 2))
     distance = 1 - torch.cos(math.pi * (predicted[:, 1] - target[:, 1]))
-    frequency = (target[:, 0] * distance).sum() / target[:, 0].sum()
+    frequency = ((target[:, 0] * distance).sum((1, 2)) / target[:, 0].sum((1, 2))).mean()
     kl = kl_divergence(Normal(posterior.mean, (0.5 * posterior.logvar).exp()), Normal(0, 1)).mean(dim=0)
     kl_above_free_bits = (kl - 0.3).clamp(min=0).sum()
     assert kl_above_free_bits < kl.sum() - 0.3
@@ -73,38 +83,31 @@ def test_padding_changes_no_term(padding):
     module = small_training()
     predicted, target = random_spectrograms(), random_spectrograms()
     posterior = Posterior(torch.randn(3, 4), torch.randn(3, 4))
-    plain = module.terms(predicted, target, posterior, kl_weight=0.01)
+    plain = terms_of(module, predicted, target, posterior, kl_weight=0.01)
     padded = nn.functional.pad(predicted, (0, 32 - FRAMES, 0, 64 - BINS), value=padding)
-    terms = module.terms(padded, pad_to_stride(target), posterior, kl_weight=0.01)
+    terms = terms_of(module, padded, pad_to_stride(target), posterior, kl_weight=0.01)
     assert padded.shape[-2:] == (64, 32)
     for name, term in plain.items():
         assert torch.isclose(term, terms[name], rtol=1e-6), name
-
-
-def test_check_finite_names_the_terms_that_are_not():
-    terms = {"loss": torch.tensor(math.nan), "magnitude": torch.tensor(math.inf), "frequency": torch.tensor(0.5)}
-    with pytest.raises(InputError, match=r"^train step 7: loss, magnitude is not finite.*learning_rate \(0.01\)"):
-        training.check_finite(terms, "train step 7", 0.01)
-    training.check_finite({"loss": torch.tensor(1.0)}, "train step 7", 0.01)
 
 
 # -- schedules and seeds --------------------------------------------------------------------------
 
 
 def test_kl_weight_grows_linearly_and_then_stays():
-    weights = [training.warmed_up_kl_weight(step, 0.01, warmup_steps=100) for step in (0, 49, 99, 100, 1000)]
+    weights = [schedule.warmed_up_kl_weight(step, 0.01, warmup_steps=100) for step in (0, 49, 99, 100, 1000)]
     assert weights == pytest.approx([0.0001, 0.005, 0.01, 0.01, 0.01])
-    assert training.warmed_up_kl_weight(0, 0.01, warmup_steps=0) == 0.01
+    assert schedule.warmed_up_kl_weight(0, 0.01, warmup_steps=0) == 0.01
 
 
 def test_learning_rate_grows_linearly_in_the_first_steps():
-    factors = [training.learning_rate_factor(step, 0.0, warmup_steps=50) for step in (0, 24, 49, 50, 5000)]
+    factors = [schedule.learning_rate_factor(step, 0.0, warmup_steps=50) for step in (0, 24, 49, 50, 5000)]
     assert factors == pytest.approx([0.02, 0.5, 1, 1, 1])
-    assert training.learning_rate_factor(0, 0.0, warmup_steps=0) == 1
+    assert schedule.learning_rate_factor(0, 0.0, warmup_steps=0) == 1
 
 
 def test_learning_rate_falls_to_a_fiftieth_over_the_run():
-    factors = [training.learning_rate_factor(100, percent / 100, warmup_steps=50) for percent in range(101)]
+    factors = [schedule.learning_rate_factor(100, percent / 100, warmup_steps=50) for percent in range(101)]
     assert factors[0] == 1
     assert factors[50] == pytest.approx(0.51)
     assert factors[-1] == pytest.approx(0.02)
@@ -137,24 +140,36 @@ class FixedTimer(Timer):
 )
 def test_progress_is_that_of_the_limit_that_ends_the_run_first(step, timers, progress):
     trainer = SimpleNamespace(global_step=step, estimated_stepping_batches=100, callbacks=timers)
-    assert training.training_progress(trainer) == progress
+    assert schedule.training_progress(trainer) == progress
 
 
 def test_step_seed_depends_on_seed_step_and_rank():
     counters = list(itertools.product(range(5), range(20), range(4)))
-    seeds = [training.step_seed(*counter) for counter in counters]
+    seeds = [step_seed(*counter) for counter in counters]
     assert len(set(seeds)) == len(counters)
-    assert seeds == [training.step_seed(*counter) for counter in counters]
+    assert seeds == [step_seed(*counter) for counter in counters]
+
+
+def noise_of(seed, step, count=4, rank=0, ranks=1):
+    module = small_training(seed)
+    module._trainer = SimpleNamespace(global_step=step, global_rank=rank, world_size=ranks)
+    return module.noise(count)
 
 
 def test_noise_of_a_step_does_not_depend_on_what_ran_before():
     noise = []
-    for seed in (1, 2, 1):
+    for seed, step in ((1, 5), (2, 5), (1, 6), (1, 5)):
         torch.randn(seed + len(noise))
-        small_training(seed).on_train_batch_start(None, 0)
-        noise.append(torch.randn(3))
-    assert torch.equal(noise[0], noise[2])
+        noise.append(noise_of(seed, step))
+    assert torch.equal(noise[0], noise[3])
     assert not torch.equal(noise[0], noise[1])
+    assert not torch.equal(noise[0], noise[2])
+
+
+def test_processes_share_the_noise_of_one():
+    whole = noise_of(1, 5, count=6)
+    shares = [noise_of(1, 5, count=3, rank=rank, ranks=2) for rank in (0, 1)]
+    assert torch.equal(torch.stack(shares, dim=1).flatten(0, 1), whole)
 
 
 # -- optimiser ------------------------------------------------------------------------------------
@@ -162,7 +177,7 @@ def test_noise_of_a_step_does_not_depend_on_what_ran_before():
 
 def test_each_parameter_is_in_one_group_and_biases_do_not_decay():
     vae = small_training().codec.vae
-    groups = training.parameter_groups(vae, 1e-3, weight_decay=0.1)
+    groups = optimiser.parameter_groups(vae, 1e-3, weight_decay=0.1)
     found = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(found) == sorted(id(parameter) for parameter in vae.parameters())
     for group in groups:
@@ -172,7 +187,7 @@ def test_each_parameter_is_in_one_group_and_biases_do_not_decay():
 
 def test_learning_rates_fall_with_the_number_of_inputs():
     vae = small_training().codec.vae
-    groups = training.parameter_groups(vae, 1e-3, weight_decay=0.1)
+    groups = optimiser.parameter_groups(vae, 1e-3, weight_decay=0.1)
     rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
     encoder, decoder = vae.encoder, vae.decoder
     assert encoder.latent.in_features == 1024
@@ -189,25 +204,26 @@ def test_learning_rates_fall_with_the_number_of_inputs():
 def test_fan_in_is_the_number_of_inputs_that_an_output_depends_on(layer, shape):
     inputs = torch.randn(1, *shape, requires_grad=True)
     layer(inputs).flatten()[0].backward()
-    assert training.fan_in(layer) == int((inputs.grad != 0).sum())
+    assert optimiser.fan_in(layer) == int((inputs.grad != 0).sum())
 
 
 # -- Lightning ------------------------------------------------------------------------------------
 
 
-def fit(module, batches, directory, steps=3):
+def fit(module, batches, directory, steps=3, checkpoint=None):
     """Train for some steps, without files and progress bar."""
     silence_lightning()
     options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "num_sanity_val_steps": 0}
     trainer = lightning.Trainer(
         accelerator="cpu", max_steps=steps, default_root_dir=directory, enable_model_summary=False, **options
     )
-    trainer.fit(module, DataLoader(batches, batch_size=None), DataLoader(batches, batch_size=None))
+    loaders = [DataLoader(batches, batch_size=None) for _ in range(2)]
+    trainer.fit(module, *loaders, ckpt_path=checkpoint)
     return trainer
 
 
 def test_training_changes_every_parameter_and_stores_latents(tmp_path):
-    module, batches = small_training(), [random_batch() for _ in range(3)]
+    module, batches = small_training(), [random_batch(first=first) for first in (0, 4, 8)]
     before = {name: parameter.clone() for name, parameter in module.named_parameters()}
     trainer = fit(module, batches, tmp_path)
     assert trainer.global_step == 3
@@ -231,16 +247,65 @@ def test_equal_seeds_train_to_equal_parameters(tmp_path):
     assert not torch.equal(trained[0], trained[2])
 
 
-def test_a_spectrogram_that_is_not_finite_ends_the_training(tmp_path):
-    batch = random_batch()
-    batch.spectrogram[0, 0, 3, 3] = math.inf
-    with pytest.raises(InputError, match=r"train step 0: .*magnitude.* is not finite"):
-        fit(small_training(), [batch], tmp_path)
+def damaged(batch):
+    """A batch whose magnitude is not finite."""
+    spectrogram = batch.spectrogram.clone()
+    spectrogram[0, 0, 3, 3] = math.inf
+    return batch._replace(spectrogram=spectrogram)
 
 
-def test_checkpoint_describes_the_codec_in_plain_data():
-    module, checkpoint = small_training(), {}
-    module.on_save_checkpoint(checkpoint)
+def test_a_step_that_is_not_finite_is_left_out_and_named(tmp_path, capsys):
+    good = [random_batch() for _ in range(3)]
+    modules = []
+    for batches in (good[:1], [good[0], damaged(good[1])]):
+        torch.manual_seed(0)
+        modules.append(small_training(warmup_steps=0))
+        fit(modules[-1], batches, tmp_path, steps=len(batches))
+    line = capsys.readouterr().out
+    assert "step 2: loss, magnitude" in line
+    assert "left out; its segments are 0, 1, 2, 3" in line
+    weights = [list(module.codec.vae.parameters()) for module in modules]
+    assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
+    assert int(modules[1].codec.latents.segments) == 4
+    assert all(torch.isfinite(value).all() for value in modules[1].state_dict().values())
+
+
+def test_steps_after_one_that_was_left_out_are_taken(tmp_path):
+    batches = [random_batch(), damaged(random_batch()), random_batch()]
+    module = small_training()
+    fit(module, batches, tmp_path)
+    assert module.skipped_steps == 0
+    assert int(module.codec.latents.batches) == 2
+
+
+def test_the_training_ends_after_ten_steps_in_a_row_that_are_not_finite(tmp_path):
+    module = small_training()
+    before = [weight.clone() for weight in module.codec.vae.parameters()]
+    batches = [damaged(random_batch()) for _ in range(MAX_SKIPPED_STEPS + 2)]
+    with pytest.raises(InputError, match=r"step 10: .*magnitude.*last 10 steps.*learning_rate.*32-true"):
+        fit(module, batches, tmp_path, steps=20)
+    assert all(torch.equal(one, other) for one, other in zip(before, module.codec.vae.parameters(), strict=True))
+
+
+def test_a_changed_learning_rate_has_an_effect_on_a_resumed_run(tmp_path):
+    batches = [random_batch() for _ in range(3)]
+    first = small_training(learning_rate=1e-3)
+    trainer = fit(first, batches, tmp_path, steps=3)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    second = small_training(learning_rate=5e-4, weight_decay=0.25)
+    trainer = fit(second, batches, tmp_path, steps=4, checkpoint=tmp_path / "a.ckpt")
+    (optimizer,) = trainer.optimizers
+    expected = optimiser.build_optimiser(second.codec.vae, second.config).param_groups
+    assert [group["initial_lr"] for group in optimizer.param_groups] == [group["lr"] for group in expected]
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.0, 0.25}
+    assert trainer.lr_scheduler_configs[0].scheduler.base_lrs == [group["lr"] for group in expected]
+
+
+def test_checkpoint_describes_the_codec_in_plain_data(tmp_path):
+    module = small_training()
+    fit(module, [random_batch()], tmp_path, steps=1).save_checkpoint(tmp_path / "a.ckpt")
+    checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    assert isinstance(checkpoint["vae2ch"].pop("validation_loss"), float)
     assert checkpoint["vae2ch"] == {"format": 7, "config": asdict(module.codec.config)}
     assert from_mapping(CodecConfig, checkpoint["vae2ch"]["config"]) == module.codec.config
 

@@ -43,24 +43,32 @@ class Progress(ProgressBar):
 
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
         if not trainer.sanity_checking:
-            self.begin_held_out("validating", sum(trainer.num_val_batches))
+            self.begin_held_out("validating", trainer, "validation", trainer.num_val_batches)
 
     def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.begin_held_out("testing", sum(trainer.num_test_batches))
+        self.begin_held_out("testing", trainer, "test", trainer.num_test_batches)
 
-    def begin_held_out(self, task: str, batches: int) -> None:
-        """Begin to count the batches of a validation or test."""
-        self.held_out = ProgressDisplay(task, batches, "batches", self.enabled)
+    def begin_held_out(self, task: str, trainer: Trainer, split: str, batches: list[int | float]) -> None:
+        """Begin to count the segments of a validation or test."""
+        data = trainer.datamodule
+        segments = min(len(data.datasets[split]), int(sum(batches)) * data.data.batch_size)
+        self.held_out = ProgressDisplay(task, segments, "segments", self.enabled)
+        self.seen_segments = 0
+
+    def count_held_out(self, batch: Batch) -> None:
+        """Count the segments of a batch."""
+        self.seen_segments += len(batch.index)
+        self.held_out.show(self.seen_segments)
 
     def on_validation_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: None, batch: Batch, batch_idx: int, *_: object
+        self, trainer: Trainer, module: LightningModule, outputs: None, batch: Batch, *_: object
     ) -> None:
-        self.held_out.show(batch_idx + 1)
+        self.count_held_out(batch)
 
     def on_test_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: None, batch: Batch, batch_idx: int, *_: object
+        self, trainer: Trainer, module: LightningModule, outputs: None, batch: Batch, *_: object
     ) -> None:
-        self.held_out.show(batch_idx + 1)
+        self.count_held_out(batch)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.held_out.close()

@@ -118,7 +118,10 @@ def assignments(settings: Mapping[str, Any], overrides: Sequence[str]) -> Iterat
 
 
 def option(group: str, name: Any) -> Any:
-    """Settings of an option of a group, as of ``conf/GROUP/NAME.yaml``."""
+    """Settings of an option of a group, as of ``conf/GROUP/NAME.yaml``. Raises ``InputError`` if there is none."""
+    names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    if name not in names:
+        raise InputError(f"{group}={name}: {suggest(str(name), names)}")
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         return hydra.compose(f"{group}/{name}")
 

@@ -135,10 +135,10 @@ class CodecTraining(lightning.LightningModule):
     def report_skipped_step(self) -> None:
         """Print why the step is left out. Raises ``InputError`` if that was the tenth in a row."""
         broken = ", ".join(name for name, term in self.terms.items() if not torch.isfinite(term))
-        message = f"step {self.global_step}: {broken or 'the loss of another process'} is not finite"
+        message = f"step {self.global_step + 1}: {broken or 'the loss of another process'} is not finite"
         if self.skipped_steps >= MAX_SKIPPED_STEPS:
             raise InputError(
-                f"{message}, as in the {self.skipped_steps} steps before; the weights and checkpoints are from before "
+                f"{message}, as in the last {self.skipped_steps} steps; the weights and checkpoints are from before "
                 f"them. Lower training.learning_rate ({self.config.learning_rate}) or use trainer.precision=32-true"
             )
         data = self.trainer.datamodule

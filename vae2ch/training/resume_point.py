@@ -51,7 +51,8 @@ def write_counters(loops: dict[str, Any], point: ResumePoint) -> None:
         "current": tracker(0, 0, 0, 0),
         "is_last_batch": False,
     }
-    loops["state_dict"] = {"combined_loader": [{"epoch": epoch, "first_batch": batch}]}
+    if "combined_loader" in loops["state_dict"]:
+        loops["state_dict"]["combined_loader"] = [{"epoch": epoch, "first_batch": batch}]
 
 
 def tracked(ready: int, started: int, processed: int, completed: int) -> dict[str, dict[str, int]]:

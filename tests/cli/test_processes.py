@@ -1,0 +1,156 @@
+"""Two processes train as one, and end together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from tests.helpers import QUICK, ROOT, python
+from tests.torture import table, wait_for, write_sounds
+
+TRAIN = ROOT / "train.py"
+SETTINGS = (
+    *(setting for setting in QUICK if not setting.startswith(("trainer", "data.batch_size"))),
+    *("trainer.limit_train_batches=20", "trainer.max_epochs=1", "trainer.precision=32-true", "latent_dim=8"),
+)
+TWO = ("trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=2")
+ONE = ("trainer=cpu", "data.batch_size=4")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with sounds and a run with the weights that all others start from."""
+    place = tmp_path_factory.mktemp("processes")
+    (place / "sounds").mkdir()
+    write_sounds(place / "sounds")
+    train(place, "first", *ONE, "trainer.limit_train_batches=1")
+    return place
+
+
+def arguments(place, name, *settings):
+    return ("data=folder", f"data.root={place / 'sounds'}", f"name={name}", *SETTINGS, *settings)
+
+
+def train(place, name, *settings, program=(TRAIN,)):
+    done = python(*program, *arguments(place, name, *settings), cwd=place)
+    assert done.returncode == 0, done.stderr
+    return place / "outputs" / name, done
+
+
+def state(run, name="last.ckpt"):
+    return torch.load(run / "checkpoints" / name, weights_only=True)
+
+
+def vector(state_dict):
+    return torch.cat([value.flatten() for name, value in sorted(state_dict.items()) if ".vae." in name])
+
+
+@pytest.fixture(scope="module")
+def runs(place):
+    """One and two processes, after one step and after twenty; the latter under torchrun."""
+    start, made = "start=outputs/first", {}
+    for steps in (1, 20):
+        settings = (start, f"trainer.limit_train_batches={steps}")
+        made[1, steps] = train(place, f"one{steps}", *ONE, *settings)
+        program = (TRAIN,) if steps == 1 else ("-m", "torch.distributed.run", "--nproc-per-node", "2", TRAIN)
+        made[2, steps] = train(place, f"two{steps}", *TWO, *settings, program=program)
+    return made
+
+
+def test_two_processes_have_the_gradient_of_one(runs):
+    """After one step Adam's first moment is a tenth of the gradient."""
+    one, two = (state(runs[number, 1][0])["optimizer_states"][0]["state"] for number in (1, 2))
+    assert one.keys() == two.keys()
+    for name, moments in one.items():
+        gradient, other = moments["exp_avg"], two[name]["exp_avg"]
+        assert torch.linalg.norm(gradient - other) <= 1e-4 * torch.linalg.norm(gradient), name
+
+
+def test_two_processes_have_the_weights_of_one_after_20_steps(runs, place):
+    """Up to rounding, which Adam amplifies where gradients are small: as much as another order within the batch."""
+    first = vector(state(place / "outputs" / "first", "best.ckpt")["state_dict"])
+    one, two = (vector(state(runs[number, 20][0])["state_dict"]) for number in (1, 2))
+    assert torch.linalg.norm(one - two) < 0.15 * torch.linalg.norm(one - first)
+    assert torch.allclose(one, two, atol=5e-3)
+
+
+def test_two_processes_have_the_latents_and_measures_of_one(runs):
+    for steps, tolerance in ((1, 1e-3), (20, 0.1)):
+        one, two = (state(runs[number, steps][0])["state_dict"] for number in (1, 2))
+        assert int(one["codec.latents.segments"]) == int(two["codec.latents.segments"]) == 4 * steps
+        peaks = [latents["codec.latents.peaks"] for latents in (one, two)]
+        assert torch.allclose(*peaks)
+        means = [latents["codec.latents.means"][: 4 * steps] for latents in (one, two)]
+        assert torch.allclose(*means, atol=tolerance * float(means[0].abs().max()))
+    for steps, tolerance in ((1, 1e-3), (20, 0.05)):
+        one, two = (measures(runs[number, steps][0]) for number in (1, 2))
+        assert one.keys() == two.keys()
+        for name in ("val/loss", "test/loss", "test/magnitude", "test/kl", "test/multi_resolution_stft"):
+            assert two[name] == pytest.approx(one[name], rel=tolerance), name
+
+
+def measures(run):
+    """The last value of each measure of held-out sounds."""
+    cells = {name: value for row in table(run) for name, value in row.items()}
+    return {name: value for name, value in cells.items() if name.startswith(("val/", "test/"))}
+
+
+def test_two_processes_print_one_table_and_no_warning(runs, place):
+    for steps in (1, 20):
+        _, done = runs[2, steps]
+        assert done.stdout.count("Sounds in ") == 1
+        assert done.stdout.count("Listen ") == 1
+        assert "warn" not in done.stderr.lower().replace("omp_num_threads", "")
+    folders = [path.name for path in (place / "outputs").glob("two*")]
+    assert sorted(folders) == ["two1", "two20"]
+
+
+@contextmanager
+def begun(place, name):
+    """Two processes that train for long and have saved; the first one, and the file of its output."""
+    settings = (*TWO, "trainer.max_epochs=50", "save_minutes=0.01")
+    command = [sys.executable, str(TRAIN), *map(str, arguments(place, name, *settings))]
+    log = place / f"{name}.log"
+    with (
+        log.open("w") as file,
+        subprocess.Popen(command, cwd=place, stdout=file, stderr=file, start_new_session=True) as process,
+    ):
+        assert wait_for((place / "outputs" / name / "checkpoints" / "last.ckpt").exists, process)
+        yield process, log
+
+
+def processes_of(option, number):
+    """Processes that pgrep finds."""
+    found = subprocess.run(["pgrep", option, str(number)], capture_output=True, text=True, check=False)
+    return [int(text) for text in found.stdout.split()]
+
+
+def test_when_one_process_dies_the_run_ends_and_goes_on(place):
+    with begun(place, "dies") as (process, log):
+        os.kill(processes_of("-P", process.pid)[0], signal.SIGKILL)
+        assert process.wait(60) == 2
+    text = log.read_text()
+    assert "vae2ch: another process of the run has ended" in text
+    assert "Traceback" not in text
+    one = ("trainer=cpu", "trainer.devices=1", "trainer.strategy=auto", "data.batch_size=4", "trainer.max_epochs=1")
+    done = python(TRAIN, "resume=outputs/dies", *one, cwd=place)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_process_is_left_when_the_first_one_is_killed(place):
+    with begun(place, "killed") as (process, _):
+        assert len(processes_of("-g", process.pid)) > 1
+        process.kill()
+        process.wait()
+        for _ in range(50):
+            if not (left := processes_of("-g", process.pid)):
+                break
+            time.sleep(0.2)
+        assert left == []

@@ -1,0 +1,250 @@
+"""``resume=``: what may be changed, what is refused, and the commands."""
+
+import csv
+import json
+import shutil
+from dataclasses import asdict
+from importlib import metadata
+
+import pytest
+import torch
+
+from tests.helpers import QUICK, ROOT, assert_one_line_error, compose, python
+from tests.torture import table
+from vae2ch import audio
+from vae2ch.cli import hydra_app
+from vae2ch.cli import run as running
+from vae2ch.cli.hydra_errors import as_input_errors
+from vae2ch.cli.record import RunRecord, read_record
+from vae2ch.cli.resume import changed_config, differences, flat
+from vae2ch.cli.run_folder import locked
+from vae2ch.codec import SoundCodec
+from vae2ch.data import notes
+from vae2ch.errors import InputError
+
+TRAIN = ROOT / "train.py"
+
+
+@pytest.fixture
+def record():
+    return RunRecord(asdict(compose("minutes=10", "latent_dim=16", "trainer.max_epochs=5")))
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("minutes=30", "minutes", 30.0),
+        ("minutes=+20", "minutes", 30.0),
+        ("minutes=+0.5", "minutes", 10.5),
+        ("minutes=null", "minutes", None),
+        ("trainer.max_epochs=+50", "trainer.max_epochs", 55),
+        ("training.learning_rate=1e-3", "training.learning_rate", 1e-3),
+        ("preset=heavy", "training.weight_decay", 0.2),
+        ("preset=heavy", "augment.speed", 1.0),
+        ("trainer=cpu", "trainer.accelerator", "cpu"),
+        ('data.root="/moved/sounds"', "data.root", "/moved/sounds"),
+        ("data.changed=accept", "data.changed", "accept"),
+        ("latent_dim=16", "latent_dim", 16),  # as it is
+    ],
+)
+def test_settings_that_can_be_changed(override, key, value, record):
+    assert flat(asdict(changed_config(record, [override])))[key] == value
+
+
+def test_other_settings_stay_those_of_the_run(record):
+    changed = changed_config(record, ["minutes=+20"])
+    assert list(differences(flat(record.settings), flat(asdict(changed)))) == ["minutes: 10.0 -> 30.0"]
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("latent_dim=32", ["latent_dim=32: it is 16", "the weights have this size", "start=RUN"]),
+        ("model.dropout=0.5", ["architecture"]),
+        ("representation=44k", ["representation.", "the weights belong to it"]),
+        ("representation.hop=128", ["the weights belong to it"]),
+        ("seed=1", ["the split and the order"]),
+        ("data.test=0.5", ["the split and the order"]),
+        ("data=folder", ["data.source=folder"]),
+        ("name=b", ["the run has its folder"]),
+        ("start=random", ["training has begun"]),
+        ("data.batch_size=4", ["trainer.devices x data.batch_size is 4, and was 8"]),
+        ("minuts=20", ["unknown setting minuts", "did you mean minutes?"]),
+        ("minutes=soon", ["minutes=soon: expected float or null"]),
+        ("minutes=+soon", ["minutes=+soon: expected a number"]),
+        ("minutes=-1", ["out of range"]),
+        ("preset=hevy", ["did you mean heavy?"]),
+        ("-m", ["goes on with one run"]),
+    ],
+)
+def test_settings_that_cannot_be_changed_are_refused_with_the_reason(override, parts, record):
+    with pytest.raises(InputError) as caught, as_input_errors([override]):
+        changed_config(record, [override])
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_time_cannot_be_added_to_a_run_without_a_limit():
+    with pytest.raises(InputError, match=r"no such limit; try trainer\.max_epochs="):
+        changed_config(RunRecord(asdict(compose("minutes=null"))), ["minutes=+5"])
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"settings": {}}'])
+def test_a_damaged_record_is_refused(content, tmp_path):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(InputError, match=r"run\.json cannot be read"):
+        read_record(tmp_path)
+
+
+# -- commands -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(trained, tmp_path_factory):
+    """A copy of the finished run, in a place of its own."""
+    folder, _ = trained
+    place = tmp_path_factory.mktemp("resumed")
+    shutil.copytree(folder, place / "outputs" / "first")
+    return place / "outputs" / "first"
+
+
+@pytest.mark.slow
+def test_a_run_stores_what_is_needed_to_reproduce_it(trained):
+    record = json.loads((trained[0] / "run.json").read_text())
+    (session,) = record["sessions"]
+    assert "name=first" in session["command"]
+    assert session["versions"]["torch"] == metadata.version("torch")
+    assert session["first_step"] == 0
+    assert record["settings"]["seed"] == 0
+    assert record["state"] == "finished"
+    assert record["scores"]["test/loss"] > 0
+    if (ROOT / ".git").exists():
+        assert len(session["source"].split()[0]) == 40
+
+
+def refused(place, monkeypatch, capsys, *arguments):
+    """Run ``train.py`` in this process, which is faster; its message."""
+    monkeypatch.chdir(place)
+    with pytest.raises(SystemExit) as caught:
+        hydra_app.main(None, arguments)
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_not_trained_again(run, monkeypatch, capsys):
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in run.rglob("*"))
+    monkeypatch.chdir(run.parents[1])
+    hydra_app.main(None, ["resume=outputs/first"])
+    message = capsys.readouterr().out
+    assert "outputs/first is finished" in message
+    assert "minutes=+10" in message
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in run.rglob("*")) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["resume=nowhere"], ["nowhere does not exist"]),
+        (["resume="], ["give a run's folder"]),
+        (["resume=outputs"], ["has no run.json"]),
+        (["resume=outputs/first", "latent_dim=3"], ["latent_dim=3: it is 128", "start="]),
+        (["resume=outputs/first/checkpoints/best.ckpt", "minutes=+5"], ["no such limit"]),
+        (["resume=outputs/first/checkpoints/best.ckpt", "trainer.max_epochs=+1"], ["no state of a training", "start="]),
+    ],
+)
+def test_what_cannot_be_resumed_is_one_line(arguments, parts, run, monkeypatch, capsys):
+    line = refused(run.parents[1], monkeypatch, capsys, *arguments)
+    assert [part for part in parts if part not in line] == []
+
+
+@pytest.mark.slow
+def test_a_finished_run_can_be_trained_on(run):
+    losses = [row["val/loss"] for row in table(run) if "val/loss" in row]
+    done = python(TRAIN, "resume=outputs/first", "trainer.max_epochs=+2", cwd=run.parents[1])
+    assert done.returncode == 0, done.stderr
+    assert "Resuming outputs/first at step 20\n  trainer.max_epochs: 2 -> 4" in done.stdout
+    rows = table(run)
+    later = [row["val/loss"] for row in rows if "val/loss" in row]
+    assert later[:2] == losses
+    assert len(later) == 4
+    assert min(later[2:]) < min(losses)
+    assert [row["step"] for row in rows if "val/loss" in row] == [9, 19, 29, 39]
+    assert [row["step"] for row in rows if "test/loss" in row] == [40]
+    rates = {row["step"]: row["train/learning_rate"] for row in rows if "train/learning_rate" in row}
+    assert rates[39] < rates[29]
+    record = read_record(run)
+    assert [session["first_step"] for session in record.sessions] == [0, 20]
+    assert record.settings["trainer"]["max_epochs"] == 4
+
+
+@pytest.mark.slow
+def test_changed_sounds_are_noticed(folder, trained, tmp_path):
+    sounds, run = tmp_path / "sounds", tmp_path / "outputs" / "first"
+    shutil.copytree(folder, sounds)
+    shutil.copytree(trained[0], run)
+    more = ("resume=outputs/first", "trainer.max_epochs=+1", f"data.root={sounds}", "data.cache=null")
+    wave = notes.render("bell", 60, "mf", seed=3)[: notes.SAMPLE_RATE]
+    audio.write(sounds / "new.wav", wave, notes.SAMPLE_RATE)
+    (held_out,) = {name for name, row in read_splits(run).items() if row["split"] == "test"} - {"copy.wav"}
+    (gone,) = sorted(name for name, row in read_splits(run).items() if row["split"] == "train")[:1]
+    (sounds / gone).unlink()
+    done = python(TRAIN, *more, cwd=tmp_path)
+    assert_one_line_error(done, "added new.wav", f"removed {gone}", "start=outputs/first", "data.changed=accept")
+    before = read_splits(run)
+    done = python(TRAIN, *more, "data.changed=accept", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    after = read_splits(run)
+    assert after.keys() - before.keys() == {"new.wav"}
+    assert all(after[name]["split"] == row["split"] for name, row in before.items() if name != gone)
+    assert after[held_out]["split"] == "test"
+
+
+def read_splits(run):
+    with (run / "sounds.csv").open(newline="", encoding="utf-8") as file:
+        return {row["file"]: row for row in csv.DictReader(file) if row["split"] != "refused"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["start=nowhere"], ["start=nowhere", "pca, random"]),
+        (["start=outputs/first", "latent_dim=3"], ["model.latent_dim=128, this run 3"]),
+        (["start=outputs/first", "representation.hop=32"], ["representation.hop=64, this run 32"]),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(arguments, parts, run, monkeypatch):
+    monkeypatch.chdir(run.parents[1])
+    _, module = running.build(compose(*QUICK, *arguments))
+    with pytest.raises(InputError) as caught:
+        running.earlier_model(arguments[0].partition("=")[2], module.codec.config)
+    assert [part for part in parts if part not in str(caught.value)] == []
+
+
+@pytest.mark.slow
+def test_a_run_can_start_with_the_weights_of_another(run, folder, monkeypatch):
+    monkeypatch.chdir(run.parents[1])
+    data, module = running.build(compose(*QUICK, "data.cache=null"))
+    running.initialise(module, data, "outputs/first")
+    other = SoundCodec.load(run)
+    assert all(map(torch.equal, module.codec.vae.parameters(), other.vae.parameters()))
+    assert int(module.codec.latents.segments) == 0  # the distribution is that of the new sounds
+
+
+def test_a_random_start_leaves_the_weights(folder):
+    data, module = running.build(compose(*QUICK))
+    before = [weight.clone() for weight in module.codec.vae.parameters()]
+    running.initialise(module, data, "random")
+    assert all(map(torch.equal, before, module.codec.vae.parameters()))
+
+
+@pytest.mark.slow
+def test_two_runs_in_one_folder_are_refused(run):
+    code = f"from vae2ch.cli.run_folder import locked\nfrom pathlib import Path\nwith locked(Path({str(run)!r})): pass"
+    with locked(run):
+        done = python("-c", code)
+    assert f"InputError: {run} is in use by another process" in done.stderr
+    assert python("-c", code).returncode == 0
