@@ -6,7 +6,7 @@ DATA ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help install train check lint types test tensorboard bench-sound bench-speed clean
+.PHONY: help install train check lint types test torture soak tensorboard bench-sound bench-speed clean
 
 help: ## print these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,12 @@ types: .venv/installed ## check types
 
 test: .venv/installed ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+torture: .venv/installed ## kill a training 20 times, and compare it with one that was not killed
+	$(BIN)/python -m tests.torture --kills 20 $(ARGS)
+
+soak: .venv/installed ## 2,000 steps; plots memory and open files in soak.png
+	$(BIN)/python -m tests.soak $(ARGS)
 
 tensorboard: .venv/installed ## show all runs at http://localhost:6006
 	$(BIN)/tensorboard --logdir outputs --samples_per_plugin audio=200,images=200

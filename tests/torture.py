@@ -41,11 +41,11 @@ def write_sounds(folder):
         audio.write(folder / f"{instrument}.wav", wave, notes.SAMPLE_RATE)
 
 
-def start(place, *arguments):
+def start(place, *arguments, environment=None):
     """Start ``train.py`` in a folder, with its output in ``log``."""
     command = [sys.executable, str(ROOT / "train.py"), *map(str, arguments)]
     log = (place / "log").open("a")
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": "", **(environment or {})}
     return subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log, start_new_session=True)
 
 

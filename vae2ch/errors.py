@@ -8,6 +8,10 @@ class InputError(Exception):
     """Input that cannot be used. The message names what is wrong, where, and what is allowed."""
 
 
+class TrainingError(InputError):
+    """A training that cannot go on with its settings; its checkpoints are from before the error."""
+
+
 def suggest(name: str, allowed: Iterable[str]) -> str:
     """Message text with the allowed name closest to ``name``, if one is close, and all allowed names."""
     allowed = list(allowed)

@@ -191,9 +191,11 @@ def test_changed_sounds_are_noticed(folder, trained, tmp_path):
     (held_out,) = {name for name, row in read_splits(run).items() if row["split"] == "test"} - {"copy.wav"}
     (gone,) = sorted(name for name, row in read_splits(run).items() if row["split"] == "train")[:1]
     (sounds / gone).unlink()
+    before, metrics = read_splits(run), (run / "metrics.csv").read_text()
     done = python(TRAIN, *more, cwd=tmp_path)
     assert_one_line_error(done, "added new.wav", f"removed {gone}", "start=outputs/first", "data.changed=accept")
-    before = read_splits(run)
+    assert (run / "metrics.csv").read_text() == metrics
+    assert read_record(run).state == "finished"
     done = python(TRAIN, *more, "data.changed=accept", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     after = read_splits(run)

@@ -35,6 +35,7 @@ def checkpoint_at(codec, step):
         "lr_schedulers": [{"last_epoch": step}],
         "callbacks": {"Checkpoints": {"finished": False}},
         "loops": {"fit_loop": {}},
+        "schedule": {"beginning": {"step": 0, "seconds": 0.0}, "now": {"step": step, "seconds": 1.0}},
     }
 
 

@@ -5,6 +5,7 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,13 @@ class MetricsTable(Logger):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
-        self.rows: list[dict[str, Any]] = read_rows(path)
-        self.saved = len(self.rows)
+        self.unsaved = 0  # rows
         self.failure = LogFailure(str(path))
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows, with those of the run's earlier sessions; read when the first one is added."""
+        return read_rows(self.path)
 
     @property
     def name(self) -> str:
@@ -112,15 +117,16 @@ class MetricsTable(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         self.rows.append({"step": step} | {name: float(value) for name, value in metrics.items()})
-        if len(self.rows) - self.saved >= SAVE_EVERY:
+        self.unsaved += 1
+        if self.unsaved >= SAVE_EVERY:
             self.save()
 
     @rank_zero_only
     def save(self) -> None:
-        if len(self.rows) > self.saved:
+        if self.unsaved:
             with self.failure.reported():
                 write_rows(self.path, self.rows)
-            self.saved = len(self.rows)
+            self.unsaved = 0
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

@@ -16,7 +16,7 @@ from vae2ch.errors import InputError
 from vae2ch.files import replace_text
 
 NAME = "run.json"
-TRAINING, TRAINED, FINISHED, FAILED = "training", "trained", "finished", "failed"  # states
+TRAINING, FINISHED = "training", "finished"  # states; a run is finished after its test
 PACKAGES = ("vae2ch", "torch", "lightning", "numpy", "soundfile", "soxr")
 
 
@@ -26,7 +26,6 @@ class RunRecord:
 
     settings: dict[str, Any]
     state: str = TRAINING
-    reason: str = ""  # why it failed
     scores: dict[str, float] = field(default_factory=dict)  # of the test, and the lowest validation loss
     sessions: list[dict[str, Any]] = field(default_factory=list)  # the first, and one for each resume
 

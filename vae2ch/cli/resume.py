@@ -67,6 +67,8 @@ def plan(path: Path, overrides: Sequence[str]) -> tuple[ResumedRun | None, list[
         return None, []
     if path.is_file():
         checkpoint, contents, problems = path, read_training_state(path), list[str]()
+    elif not list((folder / "checkpoints").glob("*.ckpt")):
+        raise InputError(f"{folder} ended before its first save; start it again: {record.sessions[0]['command']}")
     else:
         checkpoint, contents, problems = newest_checkpoint(folder / "checkpoints")
     sounds = read_csv(folder / "sounds.csv")

@@ -24,7 +24,7 @@ from vae2ch.codec import SoundCodec
 from vae2ch.config import CodecConfig, RunConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.data.summary import differences
-from vae2ch.errors import InputError
+from vae2ch.errors import InputError, TrainingError
 from vae2ch.pca_init import initialise_from_pca
 from vae2ch.training import CodecTraining
 from vae2ch.training.checkpoint_io import BEST, LAST, PREVIOUS
@@ -80,10 +80,7 @@ def run(config: RunConfig, folder: Path, resumed: ResumedRun | None = None) -> f
     silence_lightning()
     hardware.keep_freed_memory()
     lightning.seed_everything(config.seed, verbose=False)
-    first_process = processes.rank() == 0
-    with locked(folder) if first_process else nullcontext(), interruptible(folder):
-        if resumed and first_process:
-            forget_steps_after(folder, resumed.step)
+    with locked(folder) if processes.rank() == 0 else nullcontext(), interruptible(folder):
         return run_locked(config, folder, resumed, signals)
 
 
@@ -93,12 +90,15 @@ def run_locked(config: RunConfig, folder: Path, resumed: ResumedRun | None, sign
     data, module = build(resolved)
     if config.start not in ("pca", "random"):
         earlier_model(config.start, module.codec.config)  # to find an error before the sounds are read
-    trainer = build_trainer(resolved, folder, signals, extended=resumed is not None and resumed.extended)
+    module.extended = resumed is not None and resumed.extended
+    trainer = build_trainer(resolved, folder, signals, extended=module.extended)
     read_sounds(data, resumed)
     say = rank_zero_only(print)
     say(data.table())
     note = RunRecord(asdict(config), sessions=previous_sessions(folder))
     if trainer.is_global_zero:
+        if resumed:  # only now, as an error before leaves the run as it is
+            forget_steps_after(folder, resumed.step)
         data.write_csv(folder / "sounds.csv")
         note.sessions.append(record.session(resumed.step if resumed else 0))
         note.write(folder)
@@ -163,12 +163,21 @@ def remove_checkpoints(folder: Path, keep_last: bool) -> None:
 
 @contextmanager
 def interruptible(folder: Path) -> Iterator[None]:
-    """Print what was saved, and how to go on, at a signal that ends the run; its exit status is kept."""
+    """Print or raise how to go on with what was saved, when a signal or an error ends the run."""
+
+    def saved() -> bool:
+        return any((folder / "checkpoints" / name).exists() for name in (LAST, PREVIOUS))
+
     try:
         yield
+    except TrainingError as error:
+        rate = "training.learning_rate=VALUE"
+        more = f"; go on from the last checkpoint with {command_to_resume(folder, rate)}" if saved() else ""
+        raise InputError(f"{error}{more}") from None
     except Interrupted as end:
-        saved = any((folder / "checkpoints" / name).exists() for name in (LAST, PREVIOUS))
-        state = f"saved; go on with {command_to_resume(folder)}" if saved else "nothing was saved: no step was finished"
+        state = (
+            f"saved; go on with {command_to_resume(folder)}" if saved() else "nothing was saved: no step was finished"
+        )
         rank_zero_only(print)(f"vae2ch: interrupted ({end.signal.name}); {state}", file=sys.stderr)
         raise
     except RuntimeError as error:

@@ -16,9 +16,10 @@ from tqdm import tqdm
 from vae2ch.codec import SoundCodec, read_checkpoint
 from vae2ch.errors import InputError
 from vae2ch.files import replacing
+from vae2ch.training.schedule import SCHEDULE_KEY
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
-TRAINING_STATE = ("optimizer_states", "lr_schedulers", "callbacks", "loops")
+TRAINING_STATE = ("optimizer_states", "lr_schedulers", "callbacks", "loops", SCHEDULE_KEY)
 
 
 class DurableCheckpointIO(CheckpointIO):

@@ -11,12 +11,21 @@ from tqdm import tqdm
 from vae2ch.codec import CHECKPOINT_KEY, SoundCodec
 from vae2ch.config import TrainingConfig
 from vae2ch.data import Batch
-from vae2ch.errors import InputError
+from vae2ch.errors import TrainingError
 from vae2ch.metrics import active_units
 from vae2ch.model import Posterior
 from vae2ch.training.optimiser import build_optimiser, with_current_rates
 from vae2ch.training.resume_point import resume_point, write_counters
-from vae2ch.training.schedule import learning_rate_factor, training_progress, warmed_up_kl_weight
+from vae2ch.training.schedule import (
+    SCHEDULE_KEY,
+    Beginning,
+    learning_rate_factor,
+    peak_of_extension,
+    schedule_state,
+    share_of_run,
+    training_progress,
+    warmed_up_kl_weight,
+)
 from vae2ch.training.terms import SegmentTerms, batch_terms, joined, segment_terms
 
 MAX_SKIPPED_STEPS = 10  # in a row, after which the training ends
@@ -41,6 +50,8 @@ class CodecTraining(lightning.LightningModule):
         self.kl_per_latent = torch.zeros(codec.vae.latent_dim)  # at the last validation  [D]
         self.terms: dict[str, Tensor] = {}  # of the current training step
         self.skipped_steps = 0  # in a row, up to the last one
+        self.beginning = Beginning()  # of the learning-rate schedule
+        self.extended = False  # whether the schedule begins anew where a checkpoint is loaded
 
     # -- state --------------------------------------------------------------------------------------------------------
 
@@ -49,12 +60,14 @@ class CodecTraining(lightning.LightningModule):
         checkpoint[CHECKPOINT_KEY] = self.codec.description()
         if (loss := self.trainer.callback_metrics.get("val/loss")) is not None:
             checkpoint[CHECKPOINT_KEY]["validation_loss"] = float(loss)
+        checkpoint[SCHEDULE_KEY] = schedule_state(self.trainer, self.beginning)
         write_counters(checkpoint["loops"]["fit_loop"], resume_point(self.trainer))
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        """Let learning rates and weight decay that were changed for a resumed run have an effect."""
+        """Let learning rates, weight decay and limits that were changed for a resumed run have an effect."""
         if "optimizer_states" not in checkpoint:
             return
+        self.beginning = Beginning(**checkpoint[SCHEDULE_KEY]["now" if self.extended else "beginning"])
         optimiser = build_optimiser(self.codec.vae, self.config)
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]
@@ -101,10 +114,13 @@ class CodecTraining(lightning.LightningModule):
         optimizer = build_optimiser(self.codec.vae, self.config)
 
         def factor(step: int) -> float:
-            # at step 0 the trainer has not restored its counters, and asking for the progress would fix the batches.
-            # The progress is that of the first process: with rates of their own, the parameters would diverge
-            progress = self.trainer.strategy.broadcast(training_progress(self.trainer)) if step else 0.0
-            return learning_rate_factor(step, progress, self.config.warmup_steps)
+            if not step:  # the trainer has not restored its counters yet, and asking for the progress fixes the batches
+                return learning_rate_factor(0, 0.0, self.config.warmup_steps)
+            start = self.beginning
+            now = training_progress(self.trainer, start), peak_of_extension(share_of_run(self.trainer, start))
+            # those of the first process: with rates of their own, the parameters would diverge
+            progress, peak = self.trainer.strategy.broadcast(now)
+            return learning_rate_factor(step - start.step, progress, self.config.warmup_steps, peak)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -124,7 +140,7 @@ class CodecTraining(lightning.LightningModule):
             optimizer.zero_grad(set_to_none=True)
 
     def optimizer_step(self, *args: object, **options: object) -> None:
-        """Step; add the latents of the batch to the codec's distribution. Raises ``InputError`` after ten failures."""
+        """Step; add the latents of the batch to the distribution. Raises ``TrainingError`` after ten failures."""
         super().optimizer_step(*args, **options)
         if self.skipped_steps:
             self.report_skipped_step()
@@ -133,11 +149,11 @@ class CodecTraining(lightning.LightningModule):
             self.codec.latents.update(Posterior(mean, logvar), peak)
 
     def report_skipped_step(self) -> None:
-        """Print why the step is left out. Raises ``InputError`` if that was the tenth in a row."""
+        """Print why the step is left out. Raises ``TrainingError`` if that was the tenth in a row."""
         broken = ", ".join(name for name, term in self.terms.items() if not torch.isfinite(term))
         message = f"step {self.global_step + 1}: {broken or 'the loss of another process'} is not finite"
         if self.skipped_steps >= MAX_SKIPPED_STEPS:
-            raise InputError(
+            raise TrainingError(
                 f"{message}, as in the last {self.skipped_steps} steps; the weights and checkpoints are from before "
                 f"them. Lower training.learning_rate ({self.config.learning_rate}) or use trainer.precision=32-true"
             )

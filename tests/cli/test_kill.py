@@ -1,0 +1,128 @@
+"""Runs that are killed, and a disk that is full."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+
+from tests.helpers import QUICK
+from tests.torture import new_run, start, table, torture, wait_for, write_sounds
+from vae2ch.cli.record import FINISHED, read_record
+from vae2ch.codec import SoundCodec
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_that_is_killed_ends_like_one_that_was_not(workers, tmp_path):
+    """A short form of ``make torture``."""
+    kills = 2 if workers == 0 else 1
+    assert torture(tmp_path, kills, seed=workers, settings=[f"data.workers={workers}"], report=lambda _: None) == []
+
+
+def trained_seconds(run):
+    """Time that the training of a checkpoint has taken, over all sessions."""
+    callbacks = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
+    return callbacks["Clock"]["time_elapsed"]["train"]
+
+
+def test_a_run_with_a_time_limit_has_the_time_that_is_left(tmp_path):
+    (tmp_path / "sounds").mkdir()
+    write_sounds(tmp_path / "sounds")
+    seconds, run, log = 24, tmp_path / "outputs" / "a", tmp_path / "log"
+    settings = [f"minutes={seconds / 60}", "trainer.max_epochs=10000", "training.patience=10000", "save_minutes=0.02"]
+    first = start(tmp_path, *new_run(tmp_path, "a", *settings))
+    assert wait_for(lambda: "first step after" in log.read_text(), first)
+    time.sleep(0.4 * seconds)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    killed = trained_seconds(run)
+    assert 0.2 * seconds < killed < 0.45 * seconds
+    begin = time.monotonic()
+    assert start(tmp_path, "resume=outputs/a").wait() == 0
+    assert trained_seconds(run) == pytest.approx(seconds, rel=0.05)
+    assert time.monotonic() - begin > seconds - killed
+    rates = [row["train/learning_rate"] for row in table(run) if "train/learning_rate" in row]
+    assert rates[-1] < 0.1 * max(rates)  # the schedule has come to its end
+
+
+# -- a full disk ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mounts file systems of 40 MB; needs the right to do so."""
+    mounted = []
+
+    def mount(place):
+        place.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(place)]
+        if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("cannot mount a file system")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def train(place, run, **environment):
+    """A run in a given folder; its status and output."""
+    (place / "sounds").mkdir()
+    write_sounds(place / "sounds")
+    limits = ["save_minutes=0.01", "trainer.limit_test_batches=1"]
+    arguments = ["data=folder", f"data.root={place / 'sounds'}", f"hydra.run.dir={run}", *QUICK, *limits]
+    process = start(place, *arguments, environment=environment)
+    return process.wait(), (place / "log").read_text()
+
+
+def unfinished(place):
+    return [path.name for path in place.rglob("*") if path.name.endswith(".part")]
+
+
+def test_checkpoints_without_space(small_disk, tmp_path):
+    """A checkpoint of the training takes 52 MB, the weights alone 17 MB."""
+    run = tmp_path / "run"
+    disk = small_disk(run / "checkpoints")
+    status, output = train(tmp_path, run)
+    assert status == 0, output
+    assert re.search(r"cannot save \S+/run/checkpoints/last\.ckpt \(5\d MB\): No space left on device, \d+ MB", output)
+    assert [path.name for path in disk.iterdir()] == ["best.ckpt"]
+    assert SoundCodec.load(run).vae.latent_dim == 128
+    assert read_record(run).state == FINISHED
+
+
+def test_temporary_files_are_not_needed(small_disk, tmp_path):
+    disk = small_disk(tmp_path / "tmp")
+    (disk / "full").write_bytes(bytes(39 * 2**20))
+    status, output = train(tmp_path, tmp_path / "run", TMPDIR=str(disk))
+    assert status == 0, output
+    assert "cannot" not in output
+    assert [path.name for path in disk.iterdir()] == ["full"]
+
+
+def test_logs_without_space(small_disk, tmp_path):
+    """Training goes on and is saved; at the end one line says what could not be written."""
+    (tmp_path / "elsewhere").mkdir()
+    run = small_disk(tmp_path / "run")
+    (run / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    filler = run / "full"
+    filler.write_bytes(bytes(40 * 2**20 - 150_000))
+    status, output = train(tmp_path, run)
+    assert status == 2, output
+    assert "Traceback" not in output
+    assert output.count("cannot write TensorBoard's events") == 1
+    assert "epoch   1  step    20  validation" in output
+    assert "No space left on device" in output.splitlines()[-1]
+    assert unfinished(tmp_path) == []
+    assert SoundCodec.load(run).vae.latent_dim == 128
+    filler.unlink()
+    done = start(tmp_path, f"resume={run}")
+    assert done.wait() == 0, (tmp_path / "log").read_text()
+    assert read_record(run).state == FINISHED
+    assert (run / "report.html").is_file()
