@@ -94,13 +94,13 @@ class Checkpoints(Checkpoint):
 
     def save(self, trainer: lightning.Trainer, name: str) -> bool:
         """Save a checkpoint after all that was logged before it; returns whether that succeeded."""
-        self.saved_at = time.monotonic()
         for logger in trainer.loggers:
             logger.save()
         trainer.save_checkpoint(self.folder / name, weights_only=name == BEST)
         succeeded = not trainer.strategy.broadcast(trainer.strategy.checkpoint_io.failed)
-        if succeeded and name == LAST:
-            self.saved_step = trainer.global_step
+        if name == LAST:
+            self.saved_at = time.monotonic()
+            self.saved_step = trainer.global_step if succeeded else self.saved_step
         return succeeded
 
 

@@ -167,6 +167,13 @@ def forget_steps_after(folder: Path, step: int) -> None:
                 records.write(event.SerializeToString())
 
 
+def forget_run(folder: Path) -> None:
+    """Remove logs and weights of a run that ended before it could be resumed, as it begins again."""
+    forget_steps_after(folder, -1)
+    for path in (folder / "checkpoints").glob("*.ckpt"):
+        path.unlink()
+
+
 def keeps(event: Event, step: int) -> bool:
     """Whether an event is of the first ``step`` steps; test scores and hyperparameters are logged again."""
     if not event.HasField("summary"):

@@ -7,6 +7,7 @@ from torch.utils.data import Subset
 
 from vae2ch.callbacks.followed import tensorboard_writer
 from vae2ch.data.dataset import evenly_spaced
+from vae2ch.terminal import ProgressDisplay
 from vae2ch.training import CodecTraining
 
 MAX_SEGMENTS = 2000  # of each split; more make the projector slow
@@ -29,11 +30,14 @@ class LatentProjector(lightning.Callback):
         data = trainer.datamodule
         module.eval()  # after training Lightning leaves it in training mode
         means, rows = [], []
-        for split in ("train", "validation"):
-            dataset = data.datasets[split]
-            for item in data.loader(Subset(dataset, evenly_spaced(MAX_SEGMENTS, len(dataset)))):
+        chosen = {split: evenly_spaced(MAX_SEGMENTS, len(data.datasets[split])) for split in ("train", "validation")}
+        progress = ProgressDisplay("embedding", sum(map(len, chosen.values())), "segments")
+        for split, indices in chosen.items():
+            for item in data.loader(Subset(data.datasets[split], indices)):
+                progress.show(len(rows))
                 batch = data.analyse(type(item)(*(part.to(module.device) for part in item)))
                 with torch.no_grad():
                     means.append(module.codec.vae.encode(batch.spectrogram).mean.cpu())
                 rows += [(data.label(split, int(index)), split) for index in batch.index]
+        progress.close()
         return torch.cat(means), rows

@@ -25,6 +25,7 @@ class Report(lightning.Callback):
     def on_test_end(self, trainer: lightning.Trainer, module: CodecTraining) -> None:
         if not trainer.is_global_zero:
             return
+        print("Writing report.html", flush=True)
         (self.folder / "audio").mkdir(exist_ok=True)
         followed = followed_sounds(trainer, "test", self.sounds) | followed_sounds(trainer, "validation", self.sounds)
         numbered = enumerate(followed.items(), 1)

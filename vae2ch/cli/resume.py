@@ -15,7 +15,7 @@ from vae2ch.cli.settings import CONF
 from vae2ch.config import RunConfig, from_mapping, keys
 from vae2ch.data.summary import SoundRow, read_csv
 from vae2ch.errors import InputError, suggest
-from vae2ch.training.checkpoint_io import newest_checkpoint, read_training_state
+from vae2ch.training.checkpoint_io import has_training_state, newest_checkpoint, read_training_state
 
 NEW_RUN = "begin a new run, which start=RUN can begin at these weights"
 ORDER = "the split and the order of the segments depend on it"
@@ -67,7 +67,7 @@ def plan(path: Path, overrides: Sequence[str]) -> tuple[ResumedRun | None, list[
         return None, []
     if path.is_file():
         checkpoint, contents, problems = path, read_training_state(path), list[str]()
-    elif not list((folder / "checkpoints").glob("*.ckpt")):
+    elif not has_training_state(folder / "checkpoints"):
         raise InputError(f"{folder} ended before its first save; start it again: {record.sessions[0]['command']}")
     else:
         checkpoint, contents, problems = newest_checkpoint(folder / "checkpoints")

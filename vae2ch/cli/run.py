@@ -27,7 +27,7 @@ from vae2ch.data.summary import differences
 from vae2ch.errors import InputError, TrainingError
 from vae2ch.pca_init import initialise_from_pca
 from vae2ch.training import CodecTraining
-from vae2ch.training.checkpoint_io import BEST, LAST, PREVIOUS
+from vae2ch.training.checkpoint_io import BEST, LAST, PREVIOUS, has_training_state
 
 PCA_SEGMENTS = 600  # training segments of the initialisation, half or more of them augmented
 MAX_LISTED = 10  # changed sounds in a message
@@ -166,7 +166,7 @@ def interruptible(folder: Path) -> Iterator[None]:
     """Print or raise how to go on with what was saved, when a signal or an error ends the run."""
 
     def saved() -> bool:
-        return any((folder / "checkpoints" / name).exists() for name in (LAST, PREVIOUS))
+        return has_training_state(folder / "checkpoints")
 
     try:
         yield

@@ -53,22 +53,25 @@ def begun_before(config: RunConfig, folder: Path) -> RunRecord | None:
 
 def run_or_resume(config: RunConfig, folder: Path) -> float:
     """One run of a sweep: skipped if it is finished, resumed if it was begun. Raises ``InputError``."""
+    # here, so that error messages need not wait for torch
+    from vae2ch.callbacks.logs import forget_run
     from vae2ch.cli.resume import plan
     from vae2ch.cli.run import run
+    from vae2ch.training.checkpoint_io import has_training_state
 
     record = begun_before(config, folder)
-    if record and record.state == FINISHED:
+    if record is None:
+        return run(config, folder)
+    if record.state == FINISHED:
         print(f"{folder} is finished, and skipped", flush=True)
         return record.scores["val/loss"]
-    if record and any((folder / "checkpoints").glob("*.ckpt")):
-        try:
-            resumed, problems = plan(folder, [])
-        except InputError:  # it has only weights, so was killed before the first save
-            return run(config, folder)
-        for line in [*problems, resumed.summary() if resumed else ""]:
-            print(line, flush=True)
-        return run(config, folder, resumed)
-    return run(config, folder)
+    if not has_training_state(folder / "checkpoints"):
+        forget_run(folder)
+        return run(config, folder)
+    resumed, problems = plan(folder, [])
+    for line in [*problems, resumed.summary() if resumed else ""]:
+        print(line, flush=True)
+    return run(config, folder, resumed)
 
 
 def table(folder: Path, failures: Mapping[str, str], command: Sequence[str]) -> str:

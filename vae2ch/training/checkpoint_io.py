@@ -75,6 +75,11 @@ def newest_checkpoint(folder: Path) -> tuple[Path, dict, list[str]]:
     raise InputError(f"{folder}: no checkpoint to go on from ({found})")
 
 
+def has_training_state(folder: Path) -> bool:
+    """Whether a folder has a file from which training may go on."""
+    return any(candidates(folder))
+
+
 def candidates(folder: Path) -> Iterator[Path]:
     """Files that may hold the state of a training, the newest first."""
     yield from (path for name in (LAST, PREVIOUS) if (path := folder / name).is_file())
