@@ -16,9 +16,8 @@ class RecordedTrainer(SimpleNamespace):
         files = SimpleNamespace(failed=False)
         strategy = SimpleNamespace(checkpoint_io=files, broadcast=lambda value: value, root_device="cpu")
         state = SimpleNamespace(fn=TrainerFn.FITTING)
-        super().__init__(
-            global_step=step, strategy=strategy, loggers=[], world_size=1, state=state, saved=[], full=False
-        )
+        options = {"loggers": [], "world_size": 1, "saved": [], "full": False}
+        super().__init__(global_step=step, strategy=strategy, state=state, **options)
 
     def save_checkpoint(self, path, weights_only):
         self.strategy.checkpoint_io.failed = self.full

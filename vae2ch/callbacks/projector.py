@@ -29,7 +29,8 @@ class LatentProjector(lightning.Callback):
         """Posterior means of segments, and their labels and splits."""
         data = trainer.datamodule
         module.eval()  # after training Lightning leaves it in training mode
-        means, rows = [], []
+        means: list[Tensor] = []
+        rows: list[tuple[str, str]] = []
         chosen = {split: evenly_spaced(MAX_SEGMENTS, len(data.datasets[split])) for split in ("train", "validation")}
         progress = ProgressDisplay("embedding", sum(map(len, chosen.values())), "segments")
         for split, indices in chosen.items():
