@@ -203,6 +203,8 @@ def read_checkpoint(path: Path) -> dict:
     """Contents of a checkpoint file. Raises ``InputError`` if it is damaged, foreign, or of another format."""
     try:
         with zipfile.ZipFile(path) as parts:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):
+                raise ValueError("its parts are compressed, and could be of any size")
             if damaged := parts.testzip():  # torch does not compare the checksums
                 raise ValueError(f"the checksum of {damaged} is wrong")
         # weights_only: a checkpoint is data, and nothing in it may be executed

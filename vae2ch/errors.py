@@ -8,6 +8,10 @@ class InputError(Exception):
     """Input that cannot be used. The message names what is wrong, where, and what is allowed."""
 
 
+class FolderInUseError(InputError):
+    """A run's folder in which another process runs."""
+
+
 class TrainingError(InputError):
     """A training that cannot go on with its settings; its checkpoints are from before the error."""
 

@@ -1,7 +1,11 @@
-"""Progress of a long task: a bar on a terminal, and a line a minute where the output goes elsewhere."""
+"""Progress of a long task: a bar on a terminal, and a line a minute where the output goes elsewhere.
+
+Nothing here raises an error if the terminal has been closed: a run goes on, or saves itself.
+"""
 
 import sys
 import time
+from contextlib import suppress
 
 from tqdm import tqdm
 
@@ -30,6 +34,12 @@ class ProgressDisplay:
     def show(self, done: float, note: str = "") -> None:
         """Show how much is done, and a note."""
         self.done = done
+        with suppress(OSError):
+            self.draw(note)
+
+    def draw(self, note: str) -> None:
+        """Draw the bar, or print a line if it is time."""
+        done = self.done
         self.bar.set_postfix_str(f" {note}", refresh=False)
         self.bar.update(done - self.bar.n)
         if self.lines and time.monotonic() - self.printed >= SECONDS_BETWEEN_LINES:
@@ -43,4 +53,12 @@ class ProgressDisplay:
         return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
     def close(self) -> None:
-        self.bar.close()
+        with suppress(OSError):
+            self.bar.close()
+
+
+def say(text: str, error: bool = False) -> None:
+    """Print a line above the bars; on the standard error if it tells of an ``error``."""
+    with suppress(OSError):
+        tqdm.write(text, file=sys.stderr if error else sys.stdout)
+        (sys.stderr if error else sys.stdout).flush()

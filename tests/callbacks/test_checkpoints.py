@@ -99,6 +99,26 @@ def test_a_signal_saves_and_ends(callback):
     assert trainer.saved == [("last.ckpt", False)]
 
 
+def test_within_a_validation_only_a_signal_to_end_saves(callback):
+    trainer = RecordedTrainer()
+    callback.signals.save = True
+    callback.on_validation_batch_start(trainer, None)
+    assert trainer.saved == []
+    callback.signals.end = 15
+    with pytest.raises(Interrupted) as caught:
+        callback.on_validation_batch_start(trainer, None)
+    assert trainer.saved == [("last.ckpt", False)]
+    assert caught.value.saved_step == 5
+
+
+def test_the_step_that_is_saved_is_that_of_the_last_save_that_succeeded(callback):
+    trainer = RecordedTrainer(step=9)
+    callback.saved_step, trainer.full, callback.signals.end = 4, True, 15
+    with pytest.raises(Interrupted) as caught:
+        callback.on_train_batch_start(trainer, None)
+    assert caught.value.saved_step == 4
+
+
 def test_before_the_first_step_nothing_is_saved(callback):
     trainer = RecordedTrainer(step=0)
     callback.signals.end = 2

@@ -44,6 +44,17 @@ def test_the_second_signal_ends_the_process_without_cleaning_up(signals, monkeyp
     assert "ended at once" in capfd.readouterr().err
 
 
+def test_a_closed_terminal_changes_nothing(signals, monkeypatch):
+    def closed(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(module.os, "write", closed)
+    signals.deferred = True
+    os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGHUP)  # the terminal and the shell send one each
+    assert signals.end == signal.SIGHUP
+
+
 def test_a_request_to_save_does_not_end_the_run(signals):
     os.kill(os.getpid(), signal.SIGUSR1)
     assert signals.save

@@ -99,11 +99,12 @@ def test_a_signal_saves_and_ends_the_run(phase, name, folder, tmp_path, monkeypa
     assert caught.value.code == STATUS[name]
     message = capfd.readouterr().err
     assert f"vae2ch: interrupted ({name}); " in message
+    assert caught.value.reported
     if phase == "start":
         assert "nothing was saved" in message
         assert not (run / "checkpoints").exists()
         return
-    assert "saved; go on with" in message
+    assert f"step {SAVED_STEP[phase]} is saved; go on with" in message or phase == "test"
     assert f"resume={os.path.relpath(run)}" in message
     assert read_training_state(run / "checkpoints" / "last.ckpt")["global_step"] == SAVED_STEP[phase]
     go_on(run)

@@ -3,7 +3,7 @@
 import csv
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 
 import pytest
@@ -16,7 +16,7 @@ from vae2ch.cli import hydra_app
 from vae2ch.cli import run as running
 from vae2ch.cli.hydra_errors import as_input_errors
 from vae2ch.cli.record import RunRecord, read_record
-from vae2ch.cli.resume import changed_config, differences, flat
+from vae2ch.cli.resume import changed_config, differences, flat, plan, refuse_exhausted
 from vae2ch.cli.run_folder import locked
 from vae2ch.codec import SoundCodec
 from vae2ch.data import notes
@@ -66,8 +66,8 @@ def test_other_settings_stay_those_of_the_run(record):
         ("seed=1", ["the split and the order"]),
         ("data.test=0.5", ["the split and the order"]),
         ("data=folder", ["data.source=folder"]),
-        ("name=b", ["the run has its folder"]),
-        ("start=random", ["training has begun"]),
+        ("name=b", ["folder has this name"]),
+        ("start=random", ["weights have been trained since"]),
         ("data.batch_size=4", ["trainer.devices x data.batch_size is 4, and was 8"]),
         ("minuts=20", ["unknown setting minuts", "did you mean minutes?"]),
         ("minutes=soon", ["minutes=soon: expected float or null"]),
@@ -87,6 +87,30 @@ def test_settings_that_cannot_be_changed_are_refused_with_the_reason(override, p
 def test_time_cannot_be_added_to_a_run_without_a_limit():
     with pytest.raises(InputError, match=r"no such limit; try trainer\.max_epochs="):
         changed_config(RunRecord(asdict(compose("minutes=null"))), ["minutes=+5"])
+
+
+def checkpoint_with(epochs, seconds):
+    now = {"step": 1, "seconds": seconds}
+    progress = {"current": {"processed": epochs}}
+    return {"loops": {"fit_loop": {"epoch_progress": progress}}, "schedule": {"now": now}}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "epochs", "seconds", "message"),
+    [
+        (["minutes=20"], 5, 600, r"had its 5 epochs; add more with trainer\.max_epochs=\+5"),
+        (["trainer.max_epochs=50"], 5, 601, r"had its 10 minutes; add more with minutes=\+10"),
+        (["minutes=20", "trainer.max_epochs=50"], 5, 601, None),
+        (["minutes=null", "trainer.max_epochs=50"], 5, 601, None),
+    ],
+)
+def test_raising_a_limit_that_did_not_end_the_run_is_refused(overrides, epochs, seconds, message, record):
+    config = changed_config(record, overrides)
+    if message is None:
+        refuse_exhausted(config, checkpoint_with(epochs, seconds))
+    else:
+        with pytest.raises(InputError, match=message):
+            refuse_exhausted(config, checkpoint_with(epochs, seconds))
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"settings": {}}'])
@@ -178,6 +202,23 @@ def test_a_finished_run_can_be_trained_on(run):
     record = read_record(run)
     assert [session["first_step"] for session in record.sessions] == [0, 20]
     assert record.settings["trainer"]["max_epochs"] == 4
+    assert record.sessions[1]["extended"]
+
+
+@pytest.mark.slow
+def test_an_extension_that_ended_before_its_first_save_is_still_one(trained, tmp_path):
+    run = tmp_path / "outputs" / "first"
+    shutil.copytree(trained[0], run)
+    record = read_record(run)
+    record.settings["trainer"]["max_epochs"] = 5
+    record.sessions.append(record.sessions[0] | {"first_step": 20, "extended": True})
+    replace(record, state="training").write(run)
+    resumed, _ = plan(run, [])
+    assert resumed.extended
+    assert resumed.changes == []
+    record.sessions[-1]["extended"] = False
+    replace(record, state="training").write(run)
+    assert not plan(run, [])[0].extended
 
 
 @pytest.mark.slow

@@ -46,16 +46,17 @@ def finished(tmp_path):
         (tmp_path / name).mkdir()
         scores = {"val/loss": loss, "test/log_spectral_distance": 5.0}
         RunRecord(asdict(compose()), state=FINISHED, scores=scores).write(tmp_path / name)
+        (tmp_path / name / ".hydra").mkdir()
+        (tmp_path / name / ".hydra" / "overrides.yaml").write_text(f"- {name}\n- 'data.root=\"/a, b\"'\n- name=mine\n")
     (tmp_path / "latent_dim=5").mkdir()
     RunRecord(asdict(compose())).write(tmp_path / "latent_dim=5")
     return tmp_path
 
 
 def test_the_table_has_the_best_run_first_and_its_command(finished):
-    command = ["-m", "latent_dim=3,4,5", "minutes=2", "name=mine"]
-    lines = sweep.table(finished, {"latent_dim=5": "no sound"}, command).splitlines()
+    lines = sweep.table(finished, {"latent_dim=5": "no sound"}).splitlines()
     assert [line.split()[0] for line in lines] == ["run", "latent_dim=4", "latent_dim=3", "Best", "Failed"]
-    assert "python train.py minutes=2 latent_dim=4 " in lines[3]
+    assert """python train.py latent_dim=4 'data.root="/a, b"'   (it is in """ in lines[3]
     assert lines[4] == "Failed    latent_dim=5: no sound"
 
 

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.data.helpers import sound
-from vae2ch.data.split import SPLITS, split_by_recording
+from vae2ch.data.split import SPLITS, SplitRow, earlier_splits, split_by_recording
 from vae2ch.errors import InputError
+
+TENTHS = {"validation": 0.1, "test": 0.1}
 
 
 def sounds(count, copies=0):
@@ -61,3 +65,32 @@ def test_too_few_recordings_are_refused():
         split_by_recording(sounds(2, copies=2), validation=0.1, test=0.1, seed=0)
     with pytest.raises(InputError, match=r"leave none of 5 recordings for training"):
         split_by_recording(sounds(5), validation=0.6, test=0.6, seed=0)
+
+
+def test_recordings_stay_in_the_split_of_an_earlier_run():
+    recordings = sounds(30)
+    splits = split_by_recording(recordings, **TENTHS, seed=0)
+    rows = {s.name: SplitRow(name, s.digest) for name, members in splits.items() for s in members}
+    known = earlier_splits(recordings, rows)
+    again = split_by_recording(recordings, **TENTHS, seed=1, earlier=known)
+    assert again == splits
+    assert split_by_recording(recordings, **TENTHS, seed=1) != splits
+
+
+def test_a_held_out_file_stays_held_out_if_it_is_changed_or_returns():
+    recordings = sounds(30)
+    splits = split_by_recording(recordings, **TENTHS, seed=0)
+    rows = {s.name: SplitRow(name, s.digest) for name, members in splits.items() for s in members}
+    held_out, trained = splits["test"][0], splits["train"][0]
+    changed = [replace(s, digest="other") if s == held_out else s for s in recordings]
+    assert earlier_splits(changed, rows)["other"] == "test"
+    changed = [replace(s, digest="other") if s == trained else s for s in recordings]
+    assert "other" not in earlier_splits(changed, rows)
+    removed = rows | {held_out.name: rows[held_out.name]._replace(removed=True)}
+    assert earlier_splits(recordings, removed)[held_out.digest] == "test"
+
+
+def test_a_split_without_sounds_is_refused():
+    recordings = sounds(10)
+    with pytest.raises(InputError, match="no sound of the test split is left"):
+        split_by_recording(recordings, **TENTHS, seed=0, earlier={s.digest: "train" for s in recordings})

@@ -1,5 +1,6 @@
 import lzma
 import math
+import zipfile
 
 import pytest
 import torch
@@ -139,6 +140,18 @@ def test_a_small_file_that_claims_a_large_model_is_refused(codec, tmp_path):
     for read in (SoundCodec.load, read_training_state):
         with pytest.raises(InputError, match="claims more parameters than it holds"):
             read(tmp_path / "a.ckpt")
+
+
+def test_a_compressed_file_is_refused(folder):
+    """It could be of any size once it is read."""
+    path = folder / "last.ckpt"
+    with zipfile.ZipFile(path) as parts:
+        contents = {part.filename: parts.read(part) for part in parts.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as parts:
+        for name, content in contents.items():
+            parts.writestr(name, content)
+    with pytest.raises(InputError, match="its parts are compressed"):
+        SoundCodec.load(path)
 
 
 @pytest.mark.parametrize("latent_dim", [10**9, 60_000])

@@ -47,11 +47,12 @@ class Record(Callback):
             self.signals.end = 15
 
 
-def train(folder, place, checkpoint=None, stop=None, validating=False, workers=0):
+def train(folder, place, checkpoint=None, stop=None, validating=False, workers=0, skip_rest_of_epoch=False):
     """Train in ``place``, with Lightning's own ``ckpt_path``; what was recorded, and the trainer."""
     silence_lightning()
     config, signals = settings(folder, f"data.workers={workers}"), Signals()
     data, module = run.build(config)
+    module.skip_rest_of_epoch = skip_rest_of_epoch
     torch.manual_seed(0)
     for weight in module.codec.vae.parameters():
         weight.data.normal_(0, 0.05, generator=torch.Generator().manual_seed(weight.numel()))
@@ -73,7 +74,8 @@ def whole(folder, tmp_path_factory):
     return record, trainer, place
 
 
-POINTS = [(step, False) for step in range(1, STEPS)] + [(epoch * BATCHES, True) for epoch in range(1, EPOCHS + 1)]
+# the first step, between two epochs, within one, and the validation of one and of the last; make torture has others
+POINTS = [(1, False), (BATCHES, False), (BATCHES + 2, False), (2 * BATCHES, True), (STEPS, True)]
 
 
 @pytest.mark.slow
@@ -101,6 +103,14 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(stop, validating, who
         for key, value in other["state_dict"].items():
             assert torch.equal(one["state_dict"][key], value), (name, key)
     shutil.rmtree(tmp_path / "checkpoints")
+
+
+@pytest.mark.slow
+def test_with_other_sounds_training_goes_on_with_the_next_epoch(folder, tmp_path):
+    train(folder, tmp_path, stop=6)
+    second, trainer = train(folder, tmp_path, tmp_path / "checkpoints" / "last.ckpt", skip_rest_of_epoch=True)
+    assert second.points[0] == ResumePoint(6, 2, 0, False)
+    assert trainer.global_step == 6 + BATCHES
 
 
 def test_points_between_steps_count_epochs_batches_and_steps(whole):

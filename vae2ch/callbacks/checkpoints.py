@@ -53,9 +53,9 @@ class Checkpoints(Checkpoint):
         self.save_if_due(trainer)
 
     def on_validation_batch_start(self, trainer: lightning.Trainer, module: CodecTraining, *_: object) -> None:
-        """End at a signal."""
+        """End at a signal; other saves wait, as the metrics of this validation would be logged again after them."""
         if trainer.state.fn == TrainerFn.FITTING:
-            self.save_if_due(trainer, ignore_time=True)
+            self.save_if_due(trainer, at_end_only=True)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: CodecTraining) -> None:
         """Save the weights if the validation loss is the lowest."""
@@ -68,8 +68,8 @@ class Checkpoints(Checkpoint):
         self.finished = True
         self.save(trainer, LAST)
         self.signals.deferred = False
-        if self.signals.end:
-            raise Interrupted(self.signals.end)
+        if self.agreed(trainer, SAVE_AND_END if self.signals.end else NOTHING):
+            raise self.interrupted()
 
     def on_test_start(self, trainer: lightning.Trainer, module: CodecTraining) -> None:
         self.signals.install()
@@ -77,20 +77,31 @@ class Checkpoints(Checkpoint):
     def on_exception(self, trainer: lightning.Trainer, module: CodecTraining, exception: BaseException) -> None:
         self.signals.deferred = False
 
-    def save_if_due(self, trainer: lightning.Trainer, ignore_time: bool = False) -> None:
+    def save_if_due(self, trainer: lightning.Trainer, at_end_only: bool = False) -> None:
         """Save after a signal or when it is time. Raises ``Interrupted`` after a signal to end."""
         due = NOTHING
-        if self.signals.save or (time.monotonic() - self.saved_at >= self.seconds and not ignore_time):
+        if self.signals.save or time.monotonic() - self.saved_at >= self.seconds:
             due = SAVE
         if self.signals.end:
             due = SAVE_AND_END
-        if trainer.world_size > 1:
-            due = int(trainer.strategy.reduce(torch.tensor(due, device=trainer.strategy.root_device), reduce_op="max"))
-        if due and trainer.global_step > self.saved_step:
+        elif at_end_only:
+            due = NOTHING
+        due = self.agreed(trainer, due)
+        if due and trainer.global_step > max(0, self.saved_step):
             self.signals.save = False
             self.save(trainer, LAST)
         if due == SAVE_AND_END:
-            raise Interrupted(self.signals.end or signal.SIGTERM)  # the latter where another process got it
+            raise self.interrupted()
+
+    def agreed(self, trainer: lightning.Trainer, due: int) -> int:
+        """What is due in any process."""
+        if trainer.world_size == 1:
+            return due
+        return int(trainer.strategy.reduce(torch.tensor(due, device=trainer.strategy.root_device), reduce_op="max"))
+
+    def interrupted(self) -> Interrupted:
+        """The end of the run; at SIGTERM if another process got the signal."""
+        return Interrupted(self.signals.end or signal.SIGTERM, max(0, self.saved_step))
 
     def save(self, trainer: lightning.Trainer, name: str) -> bool:
         """Save a checkpoint after all that was logged before it; returns whether that succeeded."""

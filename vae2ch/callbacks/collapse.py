@@ -1,8 +1,8 @@
 """Warn of posterior collapse."""
 
 import lightning
-from tqdm import tqdm
 
+from vae2ch.terminal import say
 from vae2ch.training import CodecTraining
 
 KL_MARGIN = 0.01  # nats above twice the free bits, below which a latent carries no information
@@ -21,7 +21,7 @@ class CollapseWarning(lightning.Callback):
         if self.warned or used >= MIN_FRACTION * len(kl) or not trainer.is_global_zero:
             return
         self.warned = True
-        tqdm.write(
+        say(
             f"posterior collapse: only {used} of {len(kl)} latents carry information; sounds are decoded much alike. "
             f"Lower training.kl_weight ({config.kl_weight:g}), "
             f"or raise training.kl_warmup_steps ({config.kl_warmup_steps})"

@@ -13,7 +13,7 @@ class Clock(Timer):
         super().__init__(timedelta(minutes=minutes), verbose=False)
 
     def on_fit_start(self, trainer: Trainer, *args: object, **options: object) -> None:
-        """Do not end the training here, or a run that was interrupted in its last validation would have none."""
+        """Leave out Timer's check, so that a run whose time is used up still gets its last validation."""
 
 
 class Patience(EarlyStopping):

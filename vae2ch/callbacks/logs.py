@@ -2,7 +2,6 @@
 
 import csv
 import io
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,9 +15,9 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
-from vae2ch.files import replace_text, replacing
+from vae2ch.files import UNFINISHED_SUFFIX, replace_text, replacing
+from vae2ch.terminal import say
 
 SAVE_EVERY = 100  # rows of the metrics
 
@@ -40,7 +39,7 @@ class LogFailure:
                 raise
             if not self.happened:
                 reason = cause.strerror or str(cause)
-                tqdm.write(f"vae2ch: cannot write {self.name}: {reason}; training goes on", file=sys.stderr)
+                say(f"vae2ch: cannot write {self.name}: {reason}; training goes on", error=True)
             self.happened = True
 
 
@@ -54,8 +53,12 @@ class EventLog(TensorBoardLogger):
     @contextmanager
     def writer(self) -> Iterator[SummaryWriter | None]:
         """The writer, or None after an error; errors in using it are reported."""
+        writer = None
+        if not self.failure.happened:
+            with self.failure.reported():
+                writer = self.experiment
         with self.failure.reported():
-            yield None if self.failure.happened else self.experiment
+            yield writer
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
@@ -154,11 +157,13 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 def forget_steps_after(folder: Path, step: int) -> None:
     """Remove from the logs what was logged after ``step`` steps of training, as a resumed run will log it again.
 
-    Metrics of a step have the number of steps before it; sounds, images and histograms that of all steps.
+    The step of a metric does not count the step that it describes; that of sounds, images and histograms does.
     """
     table = folder / "metrics.csv"
     if rows := read_rows(table):
         write_rows(table, [row for row in rows if int(float(row["step"])) < step])
+    for path in folder.glob(f"*{UNFINISHED_SUFFIX}"):  # of a process that was killed while it did this
+        path.unlink()
     for path in sorted(folder.glob("events.out.tfevents.*")):
         events = [event for event in map(Event.FromString, RawEventFileLoader(str(path)).Load()) if keeps(event, step)]
         with replacing(path) as file:
@@ -179,6 +184,6 @@ def keeps(event: Event, step: int) -> bool:
     if not event.HasField("summary"):
         return event.HasField("file_version")
     value = event.summary.value[0]
-    if value.tag.startswith(("test/", "_hparams_/")):
-        return False
-    return event.step < step if value.WhichOneof("value") == "simple_value" else event.step <= step
+    if value.WhichOneof("value") == "simple_value":
+        return event.step < step and not value.tag.startswith("test/")
+    return event.step <= step and not value.tag.startswith("_hparams_/")

@@ -5,10 +5,9 @@ import time
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
-from tqdm import tqdm
 
 from vae2ch.data import Batch
-from vae2ch.terminal import ProgressDisplay
+from vae2ch.terminal import ProgressDisplay, say
 from vae2ch.training.schedule import training_progress
 
 SHOWN_TERMS = ("loss", "magnitude", "frequency", "kl")
@@ -30,6 +29,7 @@ class Progress(ProgressBar):
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.first_step = trainer.global_step + 1
+        self.lowest = trainer.checkpoint_callback.lowest  # of a resumed run
         self.training = ProgressDisplay("training", 100.0, "%", self.enabled)
         self.training.start_at(100 * training_progress(trainer))
 
@@ -37,7 +37,7 @@ class Progress(ProgressBar):
         if not self.enabled:
             return
         if trainer.global_step == self.first_step:
-            tqdm.write(f"first step after {time.perf_counter() - self.begin:.1f} s of preparation")
+            say(f"first step after {time.perf_counter() - self.begin:.1f} s of preparation")
         loss = float(trainer.callback_metrics["train/loss"])
         self.training.show(100 * training_progress(trainer), f"step {trainer.global_step}, loss {loss:.3f}")
 
@@ -78,7 +78,7 @@ class Progress(ProgressBar):
         mark = "  best" if metrics["loss"] < self.lowest else ""
         self.lowest = min(self.lowest, metrics["loss"])
         terms = "  ".join(f"{name} {value:7.3f}" for name, value in metrics.items())
-        tqdm.write(f"epoch {trainer.current_epoch:3d}  step {trainer.global_step:5d}  validation: {terms}{mark}")
+        say(f"epoch {trainer.current_epoch:3d}  step {trainer.global_step:5d}  validation: {terms}{mark}")
 
     def on_test_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.held_out.close()

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 
 SAVE_SIGNAL = "SIGUSR1"  # a batch system's announcement of its time limit
@@ -10,11 +11,15 @@ END_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, kill, a closed terminal
 
 
 class Interrupted(SystemExit):
-    """The end of a run that a signal asked for, with the exit status of the shell's convention."""
+    """The end of a run that a signal asked for, with the exit status of the shell's convention.
 
-    def __init__(self, number: int) -> None:
+    ``saved_step`` is that of the newest checkpoint, 0 if there is none; ``reported`` whether a message was printed.
+    """
+
+    def __init__(self, number: int, saved_step: int = 0) -> None:
         super().__init__(128 + number)
-        self.signal = signal.Signals(number)
+        self.signal, self.saved_step = signal.Signals(number), saved_step
+        self.reported = False
 
 
 class Signals:
@@ -44,10 +49,18 @@ class Signals:
 
     def on_end(self, number: int, frame: FrameType | None) -> None:
         """Note the request; at the second, or if nothing has to be saved, end."""
+        if self.end == number == getattr(signal, "SIGHUP", None):
+            return  # a terminal that closes may send it twice
         if self.end is not None:
-            os.write(2, b"\nvae2ch: ended at once; the checkpoints are those of the last save\n")
+            write(b"\nvae2ch: ended at once; the checkpoints are those of the last save\n")
             os._exit(128 + number)
         self.end = number
         if not self.deferred:
             raise Interrupted(number)
-        os.write(2, b"\nvae2ch: saving after this step (again: end at once)\n")
+        write(b"\nvae2ch: saving after this step; a second signal ends at once, without saving\n")
+
+
+def write(text: bytes) -> None:
+    """Write to the standard error as far as it exists, in a way that is allowed in the handler of a signal."""
+    with suppress(OSError):
+        os.write(2, text)

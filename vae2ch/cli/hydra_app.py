@@ -16,12 +16,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from vae2ch.callbacks.signals import Signals
 from vae2ch.cli import settings, sweep
 from vae2ch.cli.hydra_errors import as_input_errors
 from vae2ch.cli.messages import ReportedError, command_to_resume, exit_on_error
-from vae2ch.cli.run_folder import remove_unused
+from vae2ch.cli.run_folder import locked, remove_unused
 from vae2ch.config import RunConfig
-from vae2ch.errors import InputError
+from vae2ch.errors import FolderInUseError, InputError
 
 PATH_SETTING = re.compile(r"((?:data\.(?:root|cache)|start)=)([^'\"\[$].*)", re.DOTALL)
 SWEEP: dict[Path, str] = {}  # folders of the runs of the current sweep, and why they failed or ""
@@ -35,6 +36,7 @@ def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors; otherwise it prints them and exits
     version.setbase("1.3")
+    Signals().install()
     with exit_on_error(), as_input_errors(arguments):
         paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
         if paths:
@@ -67,7 +69,7 @@ def sweep_summary(arguments: Sequence[str]) -> Iterator[None]:
         raise
     failures = {folder.name: reason for folder, reason in SWEEP.items() if reason}
     if SWEEP:
-        print(sweep.table(next(iter(SWEEP)).parent, failures, arguments))
+        print(sweep.table(next(iter(SWEEP)).parent, failures))
     if failures:
         raise SystemExit(1)
 
@@ -76,21 +78,25 @@ def resume(path: str, overrides: Sequence[str]) -> None:
     """Go on with the run in a folder or of a checkpoint. Raises ``InputError``."""
     # here, so that error messages need not wait for torch
     from vae2ch.cli import processes
-    from vae2ch.cli.resume import plan
+    from vae2ch.cli.resume import folder_of, plan
     from vae2ch.cli.run import run
 
     if not path:
         raise InputError("resume=: give a run's folder, as in resume=outputs/RUN")
-    resumed, problems = processes.shared("resumed", lambda: plan(Path(path), overrides))
-    for problem in problems:
-        print(f"vae2ch: {problem}; going on from an older one", file=sys.stderr)
-    if resumed is None:
-        more = command_to_resume(Path(path), "minutes=+10")
-        print(f"{path} is finished; train it for longer with {more}")
-        return
-    if processes.rank() == 0:
-        print(resumed.summary(), flush=True)
-    run(resumed.config, resumed.folder, resumed)
+    first = processes.rank() == 0
+    # a process that Lightning has started finds the changed settings in the run's folder
+    given = overrides if first or "TORCHELASTIC_RUN_ID" in os.environ else []
+    with locked(folder_of(Path(path))) if first else nullcontext():
+        resumed, problems = processes.shared("resumed", lambda: plan(Path(path), given))
+        for problem in problems if first else []:
+            print(f"vae2ch: {problem}; going on from an older one", file=sys.stderr)
+        if resumed is None:
+            more = command_to_resume(Path(path), "minutes=+10")
+            print(f"{path} is finished; train it for longer with {more}")
+            return
+        if first:
+            print(resumed.summary(), flush=True)
+        run(resumed.config, resumed.folder, resumed)
 
 
 def reject_arguments(message: str) -> NoReturn:
@@ -118,7 +124,7 @@ def job() -> Iterator[Path]:
     try:
         yield folder
     except Exception as error:
-        if isinstance(error, InputError):
+        if isinstance(error, InputError) and not isinstance(error, FolderInUseError):
             remove_unused(folder)
         if sweeping:
             if not isinstance(error, InputError):

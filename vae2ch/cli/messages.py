@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vae2ch.callbacks.signals import Interrupted
 from vae2ch.config import RunConfig
 from vae2ch.errors import InputError
 
@@ -36,6 +37,10 @@ def exit_on_error() -> Iterator[None]:
     except OSError as error:  # a full disk, missing permissions
         print(f"vae2ch: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except Interrupted as end:
+        if not end.reported:
+            print(f"vae2ch: interrupted ({end.signal.name}) before the run began", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         print("vae2ch: interrupted", file=sys.stderr)
         raise SystemExit(130) from None

@@ -1,6 +1,5 @@
-"""The processes of one run: what the first one decides, the others take from it before they can communicate."""
+"""The processes of one run: their numbers, and what all of them take from the first one."""
 
-import base64
 import ctypes
 import os
 import pickle
@@ -10,7 +9,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-ENVIRONMENT = "VAE2CH_SHARED_"  # of variables that a process started by the first one inherits
 PARENT_DEATH_SIGNAL = 1  # sys/prctl.h: PR_SET_PDEATHSIG
 WAIT = timedelta(minutes=30)  # for the first process, which reads the sounds
 
@@ -21,18 +19,12 @@ def rank() -> int:
 
 
 def shared(name: str, decide: Callable[[], Any]) -> Any:
-    """What ``decide`` returns in the first process, in all of them; it can be pickled."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun starts all processes at once, with a store
-        return shared_by_torchrun(name, decide)
-    if rank() == 0:
-        value = decide()
-        os.environ[ENVIRONMENT + name] = base64.b64encode(pickle.dumps(value)).decode()
-        return value
-    return pickle.loads(base64.b64decode(os.environ[ENVIRONMENT + name]))
+    """What ``decide`` returns, that of the first process if torchrun has started several; it can be pickled.
 
-
-def shared_by_torchrun(name: str, decide: Callable[[], Any]) -> Any:
-    """``shared`` through the store of torchrun's agent."""
+    Processes that Lightning starts are given the folder, and begin when the first one has written its files.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return decide()
     from torch.distributed import TCPStore
 
     store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=WAIT)

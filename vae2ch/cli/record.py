@@ -51,12 +51,16 @@ def read_record(folder: Path) -> RunRecord | None:
     return record
 
 
-def session(step: int) -> dict[str, Any]:
-    """The present: command, time, versions, state of the source, machine; ``step`` is where training begins."""
+def session(step: int, extended: bool) -> dict[str, Any]:
+    """The present: command, time, versions, state of the source, machine.
+
+    ``step`` is where training begins, ``extended`` whether it has been given more time.
+    """
     return {
         "command": shlex.join(["python", *sys.argv]),
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
         "first_step": step,
+        "extended": extended,
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
         "source": source_state(),
         "machine": f"{platform.platform()}, {platform.processor() or platform.machine()}",

@@ -13,11 +13,13 @@ from omegaconf import OmegaConf
 from vae2ch.cli.record import FINISHED, RunRecord, read_record
 from vae2ch.cli.settings import CONF
 from vae2ch.config import RunConfig, from_mapping, keys
-from vae2ch.data.summary import SoundRow, read_csv
+from vae2ch.data.split import SplitRow
+from vae2ch.data.summary import read_csv
 from vae2ch.errors import InputError, suggest
 from vae2ch.training.checkpoint_io import has_training_state, newest_checkpoint, read_training_state
+from vae2ch.training.schedule import SCHEDULE_KEY
 
-NEW_RUN = "begin a new run, which start=RUN can begin at these weights"
+NEW_RUN = "begin a new run; start=RUN gives it these weights"
 ORDER = "the split and the order of the segments depend on it"
 FIXED = {  # settings that a resumed run cannot change, and why; a group stands for all its settings
     "latent_dim": "the weights have this size",
@@ -30,8 +32,9 @@ FIXED = {  # settings that a resumed run cannot change, and why; a group stands 
     "data.test": ORDER,
     "data.train_segments": ORDER,
     "data.epoch_segments": ORDER,
-    "name": "the run has its folder",
-    "start": "training has begun",
+    "name": "the run's folder has this name",
+    "start": "the initial weights have been trained since",
+    "trainer.limit_train_batches": ORDER,
 }
 LIMITS = ("minutes", "trainer.max_epochs", "training.patience")  # what ends a training
 ADDED = re.compile(r"(minutes|trainer\.max_epochs)=\+(.+)")
@@ -47,7 +50,7 @@ class ResumedRun:
     checkpoint: Path
     step: int  # of the checkpoint
     extended: bool  # whether the training is to last longer
-    sounds: dict[str, SoundRow]  # of the run's start
+    sounds: dict[str, SplitRow]  # of the run's start
 
     def summary(self) -> str:
         """Where the run goes on, and its changed settings."""
@@ -73,7 +76,21 @@ def plan(path: Path, overrides: Sequence[str]) -> tuple[ResumedRun | None, list[
         checkpoint, contents, problems = newest_checkpoint(folder / "checkpoints")
     sounds = read_csv(folder / "sounds.csv")
     step = int(contents["global_step"])
+    # an extension that ended before its first save is still one
+    extended |= record.sessions[-1].get("extended", False) and record.sessions[-1]["first_step"] == step
+    if extended:
+        refuse_exhausted(config, contents)
     return ResumedRun(folder, config, changes, checkpoint, step, extended, sounds), problems
+
+
+def refuse_exhausted(config: RunConfig, checkpoint: dict) -> None:
+    """Raise ``InputError`` if a limit would end the training at once, although another was raised."""
+    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if epochs >= config.trainer.max_epochs:
+        raise InputError(f"the run has had its {epochs} epochs; add more with trainer.max_epochs=+{max(1, epochs)}")
+    minutes = checkpoint[SCHEDULE_KEY]["now"]["seconds"] / 60
+    if config.minutes is not None and minutes >= config.minutes:
+        raise InputError(f"the run has had its {config.minutes:g} minutes; add more with minutes=+{config.minutes:g}")
 
 
 def folder_of(path: Path) -> Path:

@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from vae2ch.callbacks.limits import fell_at_the_end
-from vae2ch.callbacks.logs import forget_steps_after
+from vae2ch.callbacks.logs import forget_run, forget_steps_after
 from vae2ch.callbacks.signals import Interrupted, Signals
 from vae2ch.cli import hardware, processes, record
 from vae2ch.cli.messages import command_to_resume, model_summary, result_summary
@@ -88,20 +88,16 @@ def run_locked(config: RunConfig, folder: Path, resumed: ResumedRun | None, sign
     """``run`` in a folder that no other process uses."""
     resolved = hardware.resolve(config)
     data, module = build(resolved)
-    if config.start not in ("pca", "random"):
+    if resumed is None and config.start not in ("pca", "random"):
         earlier_model(config.start, module.codec.config)  # to find an error before the sounds are read
     module.extended = resumed is not None and resumed.extended
     trainer = build_trainer(resolved, folder, signals, extended=module.extended)
-    read_sounds(data, resumed)
+    module.skip_rest_of_epoch = read_sounds(data, resumed)
     say = rank_zero_only(print)
     say(data.table())
     note = RunRecord(asdict(config), sessions=previous_sessions(folder))
     if trainer.is_global_zero:
-        if resumed:  # only now, as an error before leaves the run as it is
-            forget_steps_after(folder, resumed.step)
-        data.write_csv(folder / "sounds.csv")
-        note.sessions.append(record.session(resumed.step if resumed else 0))
-        note.write(folder)
+        prepare_folder(folder, data, note, resumed)  # only now, as an error before leaves the run as it is
     say(model_summary(config, module.codec, trainer), flush=True)
     if resumed is None and trainer.is_global_zero:  # the other processes get the weights of the first
         say(f"Initial weights: {config.start}", flush=True)
@@ -116,17 +112,33 @@ def run_locked(config: RunConfig, folder: Path, resumed: ResumedRun | None, sign
     return lowest
 
 
-def read_sounds(data: SoundDataModule, resumed: ResumedRun | None) -> None:
-    """Read the collection; in a resumed run, with the splits of before. Raises ``InputError`` if it has changed."""
+def prepare_folder(folder: Path, data: SoundDataModule, note: RunRecord, resumed: ResumedRun | None) -> None:
+    """Write what a session begins with, and remove what was logged after the checkpoint, or by a run without one."""
     if resumed:
-        data.earlier = {row.digest: row.split for row in resumed.sounds.values()}
+        forget_steps_after(folder, resumed.step)
+    elif note.sessions:
+        forget_run(folder)
+    data.write_csv(folder / "sounds.csv")
+    extended = resumed is not None and resumed.extended
+    note.sessions.append(record.session(resumed.step if resumed else 0, extended))
+    note.write(folder)
+
+
+def read_sounds(data: SoundDataModule, resumed: ResumedRun | None) -> bool:
+    """Read the collection, in a resumed run with the splits of before; returns whether it has changed since.
+
+    Raises ``InputError`` if it has and that is not accepted.
+    """
+    data.earlier = resumed.sounds if resumed else {}
     data.setup()
-    if resumed and data.data.changed == "refuse" and (lines := differences(data.collection, resumed.sounds)):
+    lines = differences(data.collection, resumed.sounds) if resumed else []
+    if resumed and lines and data.data.changed == "refuse":
         shown = ", ".join(lines[:MAX_LISTED]) + (f" and {len(lines) - MAX_LISTED} more" if lines[MAX_LISTED:] else "")
         raise InputError(
             f"the sounds in {data.collection.root} are not those of the run: {shown}. Begin a new run with "
             f"start={resumed.folder}, or add data.changed=accept; sounds that were held out then stay held out"
         )
+    return bool(lines)
 
 
 def previous_sessions(folder: Path) -> list[dict]:
@@ -175,10 +187,15 @@ def interruptible(folder: Path) -> Iterator[None]:
         more = f"; go on from the last checkpoint with {command_to_resume(folder, rate)}" if saved() else ""
         raise InputError(f"{error}{more}") from None
     except Interrupted as end:
-        state = (
-            f"saved; go on with {command_to_resume(folder)}" if saved() else "nothing was saved: no step was finished"
-        )
-        rank_zero_only(print)(f"vae2ch: interrupted ({end.signal.name}); {state}", file=sys.stderr)
+        if processes.rank() > 0:  # another status would let Lightning kill the first process, which may be saving
+            raise SystemExit(0) from None
+        state = "nothing was saved: no step was finished"
+        if saved():
+            step = f"step {end.saved_step} is saved" if end.saved_step else "it is saved"
+            state = f"{step}; go on with {command_to_resume(folder)}"
+        with suppress(OSError):  # the terminal may be closed
+            print(f"vae2ch: interrupted ({end.signal.name}); {state}", file=sys.stderr)
+        end.reported = True
         raise
     except RuntimeError as error:
         if not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):

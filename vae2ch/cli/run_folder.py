@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from vae2ch.cli import processes
-from vae2ch.errors import InputError
+from vae2ch.errors import FolderInUseError, InputError
 
 try:
     import fcntl
@@ -61,7 +61,7 @@ def remove_unused(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from running in ``folder``. Raises ``InputError`` if one does.
+    """Keep other processes from running in ``folder``. Raises ``FolderInUseError`` if one does.
 
     The lock ends with the process, however that ends.
     """
@@ -72,7 +72,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock, which the processes of a loader would keep
         except BlockingIOError:
-            raise InputError(f"{folder} is in use by another process") from None
+            raise FolderInUseError(f"{folder} is in use by another process") from None
         except OSError:  # a file system without locks
             pass
         yield

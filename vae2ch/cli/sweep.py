@@ -1,13 +1,15 @@
 """Sweeps: names of their runs, runs that were finished or begun before, and the table at the end."""
 
 import hashlib
+import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from vae2ch.cli.record import FINISHED, RunRecord, read_record
 from vae2ch.config import RunConfig
@@ -54,7 +56,6 @@ def begun_before(config: RunConfig, folder: Path) -> RunRecord | None:
 def run_or_resume(config: RunConfig, folder: Path) -> float:
     """One run of a sweep: skipped if it is finished, resumed if it was begun. Raises ``InputError``."""
     # here, so that error messages need not wait for torch
-    from vae2ch.callbacks.logs import forget_run
     from vae2ch.cli.resume import plan
     from vae2ch.cli.run import run
     from vae2ch.training.checkpoint_io import has_training_state
@@ -66,7 +67,6 @@ def run_or_resume(config: RunConfig, folder: Path) -> float:
         print(f"{folder} is finished, and skipped", flush=True)
         return record.scores["val/loss"]
     if not has_training_state(folder / "checkpoints"):
-        forget_run(folder)
         return run(config, folder)
     resumed, problems = plan(folder, [])
     for line in [*problems, resumed.summary() if resumed else ""]:
@@ -74,7 +74,7 @@ def run_or_resume(config: RunConfig, folder: Path) -> float:
     return run(config, folder, resumed)
 
 
-def table(folder: Path, failures: Mapping[str, str], command: Sequence[str]) -> str:
+def table(folder: Path, failures: Mapping[str, str]) -> str:
     """The finished runs, the best first, with the command that makes it; and the others with the reason."""
     records = {path.name: read_record(path) for path in sorted(folder.iterdir()) if path.is_dir()}
     finished = {name: record.scores for name, record in records.items() if record and record.state == FINISHED}
@@ -88,14 +88,14 @@ def table(folder: Path, failures: Mapping[str, str], command: Sequence[str]) -> 
             values = [finished[name].get(measure) for measure in MEASURES]
             cells = ["-" if value is None else f"{value:.4g}" for value in values]
             lines.append(f"{name:{width}s}  " + "  ".join(f"{cell:>21s}" for cell in cells))
-        lines.append(f"Best      {shlex.join(command_of(ranked[0], command))}   (it is in {folder / ranked[0]})")
+        lines.append(
+            f"Best      {shlex.join(command_of(folder / ranked[0]))}   (it is in {os.path.relpath(folder / ranked[0])})"
+        )
     lines += [f"Failed    {name}: {reason}" for name, reason in failures.items()]
     return "\n".join(lines)
 
 
-def command_of(name: str, command: Sequence[str]) -> list[str]:
-    """Command of a single run of a sweep, from the sweep's arguments and the run's name."""
-    swept = swept_keys(command)
-    plain = [text for text in command if not text.startswith("-") and text.partition("=")[0] not in {*swept, "name"}]
-    values = re.split(r",(?=[\w./@+]+=)", name) if "=" in name else []
-    return ["python", "train.py", *plain, *values]
+def command_of(folder: Path) -> list[str]:
+    """Command of a single run with the settings of a run of a sweep."""
+    overrides = OmegaConf.load(folder / ".hydra" / "overrides.yaml")
+    return ["python", "train.py", *(text for text in map(str, overrides) if not text.startswith("name="))]

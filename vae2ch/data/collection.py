@@ -9,7 +9,7 @@ from pathlib import Path
 from vae2ch.config import DataConfig
 from vae2ch.data import notes
 from vae2ch.data.scan import Scan, Sound, scan
-from vae2ch.data.split import split_by_recording
+from vae2ch.data.split import SplitRow, earlier_splits, split_by_recording
 from vae2ch.errors import InputError
 
 NSYNTH_FOLDERS = {"train": "nsynth-train", "validation": "nsynth-valid", "test": "nsynth-test"}
@@ -30,11 +30,11 @@ class Collection:
 
 
 def read_collection(
-    config: DataConfig, sample_rate: int, seed: int, earlier: Mapping[str, str] | None = None
+    config: DataConfig, sample_rate: int, seed: int, earlier: Mapping[str, SplitRow] | None = None
 ) -> Collection:
     """Find, decode and split the sounds of the configured source. Raises ``InputError`` if they cannot be used.
 
-    ``earlier`` has the splits of a run that is resumed, by digest.
+    ``earlier`` is what a run that is resumed has noted, by file name.
     """
     root = expand_home(config.root)
     cache = expand_home(config.cache) if config.cache else None
@@ -44,7 +44,9 @@ def read_collection(
         notes.write(root)
     found = scan(root, sample_rate, cache=cache)
     fractions = {"validation": config.validation, "test": config.test}
-    splits = split_by_recording(found.sounds, **fractions, seed=seed, earlier=earlier)
+    splits = split_by_recording(
+        found.sounds, **fractions, seed=seed, earlier=earlier_splits(found.sounds, earlier or {})
+    )
     return Collection(root, splits, found.refused)
 
 

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import lightning
@@ -18,6 +19,7 @@ from vae2ch.data import summary
 from vae2ch.data.augmentation import AugmentedDataset, EpochSampler, ResumableLoader
 from vae2ch.data.collection import Collection, read_collection
 from vae2ch.data.dataset import Item, SoundDataset, evenly_spaced
+from vae2ch.data.split import SplitRow
 from vae2ch.model import pad_to_stride
 from vae2ch.representation import Representation
 
@@ -38,10 +40,10 @@ class Batch(NamedTuple):
 class SoundDataModule(lightning.LightningDataModule):
     """A collection, read and split once, served as spectrograms that are computed on the device.
 
-    ``earlier`` has the splits of a run that is resumed with a changed collection, by digest.
+    ``earlier`` is what a run that is resumed has noted of its sounds, by file name.
     """
 
-    earlier: Mapping[str, str] | None = None
+    earlier: Mapping[str, SplitRow] = MappingProxyType({})
 
     def __init__(
         self, data: DataConfig, augment: AugmentConfig, representation: RepresentationConfig, seed: int
@@ -67,7 +69,7 @@ class SoundDataModule(lightning.LightningDataModule):
         return summary.table(self.collection, self.representation.sample_rate, self.representation.segment, segments)
 
     def write_csv(self, path: Path) -> None:
-        summary.write_csv(self.collection, self.representation.sample_rate, path)
+        summary.write_csv(self.collection, self.representation.sample_rate, path, self.earlier)
 
     def label(self, split: str, index: int) -> str:
         """File name of a segment, with its time where needed."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from vae2ch.data.scan import Sound
 from vae2ch.errors import InputError
@@ -9,14 +10,35 @@ from vae2ch.errors import InputError
 SPLITS = ("train", "validation", "test")
 
 
+class SplitRow(NamedTuple):
+    """What a run has noted of a file."""
+
+    split: str
+    digest: str  # of the decoded samples
+    removed: bool = False  # from the collection, after the run had begun
+
+
+def earlier_splits(sounds: list[Sound], rows: Mapping[str, SplitRow]) -> dict[str, str]:
+    """Splits, by digest, of the sounds that a run has noted by name.
+
+    A file of that name with other samples stays held out, as it may be the same recording, processed.
+    """
+    splits = {row.digest: row.split for row in rows.values()}
+    for sound in sounds:
+        row = rows.get(sound.name)
+        if row and row.split != "train":
+            splits.setdefault(sound.digest, row.split)
+    return splits
+
+
 def split_by_recording(
     sounds: list[Sound], *, validation: float, test: float, seed: int, earlier: Mapping[str, str] | None = None
 ) -> dict[str, list[Sound]]:
     """Split sounds by fractions of the recordings, at least one each; all copies of a recording are in one split.
 
-    Recordings that ``earlier`` names, by digest, stay in its split. Others are ordered by a hash of seed and content. A
-    split depends on these and the fractions only, is the same on every machine, and changes little when files are added
-    or removed. Raises ``InputError`` if there are fewer than three recordings, or none is left for a split.
+    Recordings stay in the split that ``earlier`` has for their digest. Others are ordered by a hash of seed and data.
+    A split depends on these and the fractions only, is the same on every machine, and changes little when files are
+    added or removed. Raises ``InputError`` if there are fewer than three recordings, or none is left for a split.
     """
     digests = {sound.digest for sound in sounds}
     if len(digests) < 3:
@@ -37,5 +59,5 @@ def split_by_recording(
     split_of = {digest: name for name, chosen in members.items() for digest in chosen} | dict(earlier or {})
     splits = {name: [sound for sound in sounds if split_of[sound.digest] == name] for name in SPLITS}
     if empty := [name for name, chosen in splits.items() if not chosen]:
-        raise InputError(f"data.changed=accept: of the sounds for {empty[0]} none is left; begin a new run")
+        raise InputError(f"data.changed=accept: no sound of the {empty[0]} split is left; begin a new run")
     return splits

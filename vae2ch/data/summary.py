@@ -2,14 +2,16 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
 
 from vae2ch.data.collection import Collection
-from vae2ch.data.split import SPLITS
+from vae2ch.data.split import SPLITS, SplitRow
 from vae2ch.errors import InputError
 from vae2ch.files import replace_text
 
+REMOVED = "removed"  # remark of a file that was in the collection before
 MAX_LISTED = 20  # files listed in the table for each kind of remark; the CSV file has all
 
 
@@ -45,8 +47,13 @@ def shorten(lines: list[str]) -> list[str]:
     return lines if rest <= 0 else [*lines[:MAX_LISTED], f"    ... and {rest} more, see sounds.csv"]
 
 
-def write_csv(collection: Collection, sample_rate: int, path: Path) -> None:
-    """Write one row for each file: name, split, seconds, digest of the decoded samples, remark."""
+def write_csv(
+    collection: Collection, sample_rate: int, path: Path, earlier: Mapping[str, SplitRow] = MappingProxyType({})
+) -> None:
+    """Write one row for each file: name, split, seconds, digest of the decoded samples, remark.
+
+    Held-out files of ``earlier`` that have been removed are kept, so that they stay held out if they return.
+    """
     text = io.StringIO(newline="")
     rows = csv.writer(text)
     rows.writerow(["file", "split", "seconds", "digest", "remark"])
@@ -54,29 +61,29 @@ def write_csv(collection: Collection, sample_rate: int, path: Path) -> None:
         for sound in sounds:
             rows.writerow([sound.name, split, f"{sound.samples / sample_rate:.3f}", sound.digest, sound.remark])
     rows.writerows([name, "refused", "", "", reason] for name, reason in collection.refused.items())
+    present = {sound.name for sound in collection.sounds}
+    gone = {name: row for name, row in earlier.items() if name not in present and row.split != "train"}
+    rows.writerows([name, row.split, "", row.digest, REMOVED] for name, row in gone.items())
     replace_text(path, text.getvalue())
 
 
-class SoundRow(NamedTuple):
-    """What ``sounds.csv`` says of a file that was used."""
-
-    split: str
-    digest: str
-
-
-def read_csv(path: Path) -> dict[str, SoundRow]:
+def read_csv(path: Path) -> dict[str, SplitRow]:
     """Rows that ``write_csv`` wrote, by file name, without the refused files. Raises ``InputError`` if unreadable."""
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = {row["file"]: SoundRow(row["split"], row["digest"]) for row in csv.DictReader(file)}
+            rows = {
+                row["file"]: SplitRow(row["split"], row["digest"], row["remark"] == REMOVED)
+                for row in csv.DictReader(file)
+            }
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error!r}), so the sounds cannot be compared with those") from None
     return {name: row for name, row in rows.items() if row.split in SPLITS}
 
 
-def differences(collection: Collection, rows: dict[str, SoundRow]) -> list[str]:
+def differences(collection: Collection, rows: Mapping[str, SplitRow]) -> list[str]:
     """Differences of a collection from the rows of an earlier one, a line for each file."""
     now = {sound.name: sound.digest for sound in collection.sounds}
-    lines = [f"added {name}" for name in sorted(now.keys() - rows.keys())]
-    lines += [f"removed {name}" for name in sorted(rows.keys() - now.keys())]
-    return lines + [f"changed {name}" for name in sorted(now.keys() & rows.keys()) if now[name] != rows[name].digest]
+    before = {name: row.digest for name, row in rows.items() if not row.removed}
+    lines = [f"added {name}" for name in sorted(now.keys() - before.keys())]
+    lines += [f"removed {name}" for name in sorted(before.keys() - now.keys())]
+    return lines + [f"changed {name}" for name in sorted(now.keys() & before.keys()) if now[name] != before[name]]

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
-from tqdm import tqdm
 
 from vae2ch.codec import SoundCodec, read_checkpoint
 from vae2ch.errors import InputError
 from vae2ch.files import replacing
+from vae2ch.terminal import say
 from vae2ch.training.schedule import SCHEDULE_KEY
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
@@ -42,7 +41,7 @@ class DurableCheckpointIO(CheckpointIO):
             self.failed = False
         except OSError as error:
             self.failed = True
-            tqdm.write(f"vae2ch: {failure(path, buffer.tell(), error)}; training goes on", file=sys.stderr)
+            say(f"vae2ch: {failure(path, buffer.tell(), error)}; training goes on", error=True)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> dict:
         """Read a checkpoint as data only. Raises ``InputError``."""

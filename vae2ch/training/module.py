@@ -6,7 +6,6 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from vae2ch.codec import CHECKPOINT_KEY, SoundCodec
 from vae2ch.config import TrainingConfig
@@ -14,8 +13,9 @@ from vae2ch.data import Batch
 from vae2ch.errors import TrainingError
 from vae2ch.metrics import active_units
 from vae2ch.model import Posterior
+from vae2ch.terminal import say
 from vae2ch.training.optimiser import build_optimiser, with_current_rates
-from vae2ch.training.resume_point import resume_point, write_counters
+from vae2ch.training.resume_point import resume_point, skip_rest_of_epoch, write_counters
 from vae2ch.training.schedule import (
     SCHEDULE_KEY,
     Beginning,
@@ -52,6 +52,7 @@ class CodecTraining(lightning.LightningModule):
         self.skipped_steps = 0  # in a row, up to the last one
         self.beginning = Beginning()  # of the learning-rate schedule
         self.extended = False  # whether the schedule begins anew where a checkpoint is loaded
+        self.skip_rest_of_epoch = False  # whether training goes on with the epoch after that of the checkpoint
 
     # -- state --------------------------------------------------------------------------------------------------------
 
@@ -67,6 +68,8 @@ class CodecTraining(lightning.LightningModule):
         """Let learning rates, weight decay and limits that were changed for a resumed run have an effect."""
         if "optimizer_states" not in checkpoint:
             return
+        if self.skip_rest_of_epoch:
+            skip_rest_of_epoch(checkpoint["loops"]["fit_loop"])
         self.beginning = Beginning(**checkpoint[SCHEDULE_KEY]["now" if self.extended else "beginning"])
         optimiser = build_optimiser(self.codec.vae, self.config)
         for group in optimiser.param_groups:
@@ -159,7 +162,7 @@ class CodecTraining(lightning.LightningModule):
             )
         data = self.trainer.datamodule
         labels = {data.label("train", index) if data else str(index) for index in self.batch.index.tolist()}
-        tqdm.write(f"{message}, so it is left out; its segments are {', '.join(sorted(labels))}")
+        say(f"{message}, so it is left out; its segments are {', '.join(sorted(labels))}")
 
     # -- validation and test ------------------------------------------------------------------------------------------
 

@@ -55,6 +55,12 @@ def write_counters(loops: dict[str, Any], point: ResumePoint) -> None:
         loops["state_dict"]["combined_loader"] = [{"epoch": epoch, "first_batch": batch}]
 
 
+def skip_rest_of_epoch(loops: dict[str, Any]) -> None:
+    """Change the counters of a checkpoint to the beginning of the next epoch, as for other sounds."""
+    total = loops["epoch_loop.batch_progress"]["total"]["ready"]
+    write_counters(loops, ResumePoint(total, loops["epoch_progress"]["current"]["ready"], 0, False))
+
+
 def tracked(ready: int, started: int, processed: int, completed: int) -> dict[str, dict[str, int]]:
     """State of a progress whose total and current counters are the same."""
     return {name: tracker(ready, started, processed, completed) for name in ("total", "current")}
