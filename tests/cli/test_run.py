@@ -1,15 +1,17 @@
 """Building a run, and what it prints."""
 
 import math
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.helpers import QUICK, compose
+from vae2ch.callbacks.signals import Interrupted
 from vae2ch.cli import hardware, run
 from vae2ch.cli.trainer import build_trainer
-from vae2ch.errors import InputError
+from vae2ch.errors import InputError, TrainingError
 
 
 @pytest.mark.parametrize("setting", ["n_fft=1023", "hop=512"])
@@ -88,10 +90,20 @@ def test_an_interrupt_is_reported_with_the_checkpoint(saved, tmp_path, capsys):
     if saved:
         (tmp_path / "checkpoints").mkdir()
         (tmp_path / "checkpoints" / "last.ckpt").touch()
-    with pytest.raises(SystemExit) as caught, run.interruptible(tmp_path):
-        raise SystemExit(1)  # raised by Lightning at Ctrl-C, in the training and in the test
+    with pytest.raises(Interrupted) as caught, run.interruptible(tmp_path):
+        raise Interrupted(signal.SIGINT, 7 if saved else 0)
     assert caught.value.code == 130
     message = capsys.readouterr().err
-    assert "vae2ch: interrupted; " in message
-    assert ("last.ckpt" in message) == saved
-    assert ("before the first step" in message) != saved
+    assert "vae2ch: interrupted (SIGINT); " in message
+    assert ("step 7 is saved; go on with " in message) == saved
+    assert ("nothing was saved" in message) != saved
+
+
+def test_a_training_that_cannot_go_on_names_its_checkpoint(tmp_path):
+    with pytest.raises(InputError, match=r"^step 3 is bad$"), run.interruptible(tmp_path):
+        raise TrainingError("step 3 is bad")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    expected = rf"step 3 is bad; go on .* resume=\S*{tmp_path.name} training\.learning_rate=VALUE"
+    with pytest.raises(InputError, match=expected), run.interruptible(tmp_path):
+        raise TrainingError("step 3 is bad")

@@ -92,5 +92,5 @@ def test_a_held_out_file_stays_held_out_if_it_is_changed_or_returns():
 
 def test_a_split_without_sounds_is_refused():
     recordings = sounds(10)
-    with pytest.raises(InputError, match="no sound of the test split is left"):
+    with pytest.raises(InputError, match="no sound of the validation split is left"):
         split_by_recording(recordings, **TENTHS, seed=0, earlier={s.digest: "train" for s in recordings})

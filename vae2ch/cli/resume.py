@@ -10,8 +10,8 @@ import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from vae2ch.cli import CONF
 from vae2ch.cli.record import FINISHED, RunRecord, read_record
-from vae2ch.cli.settings import CONF
 from vae2ch.config import RunConfig, from_mapping, keys
 from vae2ch.data.split import SplitRow
 from vae2ch.data.summary import read_csv

@@ -1,19 +1,17 @@
 """Settings composed by Hydra from ``conf/`` and the command line, as a checked ``RunConfig``."""
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from vae2ch.cli import CONF
 from vae2ch.cli.run_folder import create_run_folder
 from vae2ch.cli.sweep import run_name
 from vae2ch.config import RunConfig, from_mapping
 from vae2ch.errors import InputError
-
-CONF = Path(__file__).parents[2] / "conf"
 
 
 def register(swept: Collection[str] = (), named: bool = False) -> None:
