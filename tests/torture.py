@@ -23,7 +23,7 @@ from vae2ch import audio
 from vae2ch.data import notes
 from vae2ch.files import UNFINISHED_SUFFIX
 
-EPOCHS, BATCHES = 6, 12
+EPOCHS, BATCHES = 5, 10
 SETTINGS = (
     *(setting for setting in QUICK if not setting.startswith("trainer")),
     f"trainer.max_epochs={EPOCHS}",
@@ -44,9 +44,9 @@ def write_sounds(folder):
 def start(place, *arguments, environment=None):
     """Start ``train.py`` in a folder, with its output in ``log``."""
     command = [sys.executable, str(ROOT / "train.py"), *map(str, arguments)]
-    log = (place / "log").open("a")
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": "", **(environment or {})}
-    return subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log, start_new_session=True)
+    with (place / "log").open("a") as log:
+        return subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log, start_new_session=True)
 
 
 def new_run(place, name, *settings):

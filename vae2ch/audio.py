@@ -1,6 +1,6 @@
 """Sound files: list, decode, resample, write. libsndfile reads all formats; FFmpeg is not needed."""
 
-import contextlib
+import io
 import os
 import stat
 from pathlib import Path
@@ -10,6 +10,7 @@ import soundfile
 import soxr
 
 from vae2ch.errors import InputError
+from vae2ch.files import replacing
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif", ".aifc", ".opus", ".w64")
 SAMPLE_RATES_HZ = (1_000, 1_000_000)
@@ -109,22 +110,21 @@ def write(path: Path, wave: np.ndarray, sample_rate: int, subtype: str = "FLOAT"
 
     Float samples by default, as the output of a model may exceed full scale. Raises ``InputError`` if it fails.
     """
-    temporary = path.with_name(f".{os.getpid()}.part")
     try:
+        contents = wav_bytes(wave, sample_rate, subtype)
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(temporary, wave, sample_rate, subtype=subtype, format="WAV")
-        clear_timestamp(temporary)
-        os.replace(temporary, path)
+        with replacing(path) as file:
+            file.write(contents)
     except (soundfile.SoundFileError, OSError) as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise InputError(f"cannot write {path}: {error}") from None
+        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def clear_timestamp(path: Path) -> None:
-    """Zero the timestamp that libsndfile writes into a float WAV, so that equal samples make equal bytes."""
-    with path.open("r+b") as file:
-        where = file.read(256).find(b"PEAK")
-        if where >= 0:
-            file.seek(where + 12)  # after the chunk's name, size and version of four bytes each
-            file.write(bytes(4))
+def wav_bytes(wave: np.ndarray, sample_rate: int, subtype: str) -> bytes:
+    """Contents of a WAV file; equal samples make equal bytes."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, wave, sample_rate, subtype=subtype, format="WAV")
+    contents = bytearray(buffer.getvalue())
+    if (where := contents.find(b"PEAK", 0, 256)) >= 0:
+        # the timestamp that libsndfile writes, after the chunk's name, size and version of four bytes each
+        contents[where + 12 : where + 16] = bytes(4)
+    return bytes(contents)

@@ -17,11 +17,9 @@ from vae2ch.codec import SoundCodec
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_run_that_is_killed_ends_like_one_that_was_not(workers, tmp_path):
+def test_a_run_that_is_killed_three_times_ends_like_one_that_was_not(tmp_path):
     """A short form of ``make torture``."""
-    kills = 2 if workers == 0 else 1
-    assert torture(tmp_path, kills, seed=workers, settings=[f"data.workers={workers}"], report=lambda _: None) == []
+    assert torture(tmp_path, kills=3, seed=1, settings=["data.workers=2"], report=lambda _: None) == []
 
 
 def trained_seconds(run):
@@ -33,7 +31,7 @@ def trained_seconds(run):
 def test_a_run_with_a_time_limit_has_the_time_that_is_left(tmp_path):
     (tmp_path / "sounds").mkdir()
     write_sounds(tmp_path / "sounds")
-    seconds, run, log = 24, tmp_path / "outputs" / "a", tmp_path / "log"
+    seconds, run, log = 18, tmp_path / "outputs" / "a", tmp_path / "log"
     settings = [f"minutes={seconds / 60}", "trainer.max_epochs=10000", "training.patience=10000", "save_minutes=0.02"]
     first = start(tmp_path, *new_run(tmp_path, "a", *settings))
     assert wait_for(lambda: "first step after" in log.read_text(), first)

@@ -289,5 +289,5 @@ def test_two_runs_in_one_folder_are_refused(run):
     code = f"from vae2ch.cli.run_folder import locked\nfrom pathlib import Path\nwith locked(Path({str(run)!r})): pass"
     with locked(run):
         done = python("-c", code)
-    assert f"InputError: {run} is in use by another process" in done.stderr
+    assert f"FolderInUseError: {run} is in use by another process" in done.stderr
     assert python("-c", code).returncode == 0

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -48,6 +49,7 @@ class EventLog(TensorBoardLogger):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, name="", version="", default_hp_metric=False)
+        threading.excepthook = ignore_errors_of_writer
         self.failure = LogFailure(f"TensorBoard's events in {folder}")
 
     @contextmanager
@@ -83,6 +85,12 @@ class EventLog(TensorBoardLogger):
         with self.writer() as writer:
             if writer:
                 super().finalize(status)
+
+
+def ignore_errors_of_writer(error: threading.ExceptHookArgs) -> None:
+    """Print the error of a thread, except an ``OSError`` of TensorBoard's writer, which is raised again here later."""
+    if not (isinstance(error.exc_value, OSError) and type(error.thread).__module__.startswith("tensorboard.")):
+        threading.__excepthook__(error)
 
 
 class MetricsTable(Logger):
