@@ -33,8 +33,8 @@ lint: .venv/installed ## check style and formatting
 types: .venv/installed ## check types
 	$(BIN)/mypy
 
-test: .venv/installed ## run all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: .venv/installed ## run all tests, in two processes
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(ARGS)
 
 torture: .venv/installed ## kill a training 20 times, and compare it with one that was not killed
 	$(BIN)/python -m tests.torture --kills 20 $(ARGS)

@@ -1,5 +1,8 @@
 import os
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, also in the commands that are run
+    os.environ["OMP_NUM_THREADS"] = "1"  # several processes with two threads each would wait for each other
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +18,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
 @pytest.fixture(scope="session")
