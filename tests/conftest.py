@@ -1,4 +1,5 @@
 import os
+import signal
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported, also in the commands that are run
     os.environ["OMP_NUM_THREADS"] = "1"  # several processes with two threads each would wait for each other
@@ -11,8 +12,19 @@ from tests.helpers import QUICK, ROOT, python
 from vae2ch import audio
 from vae2ch.data import notes
 
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+
 # the same tests on every machine: no GPU, neither here nor in the commands that are run
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+@pytest.fixture(autouse=True)
+def _signals():
+    """Runs in this process install handlers of signals."""
+    before = {number: signal.getsignal(number) for number in map(signal.Signals.__getitem__, SIGNALS)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

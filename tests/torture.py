@@ -23,7 +23,7 @@ from vae2ch import audio
 from vae2ch.data import notes
 from vae2ch.files import UNFINISHED_SUFFIX
 
-EPOCHS, BATCHES = 5, 10
+EPOCHS, BATCHES = 4, 10
 SETTINGS = (
     *(setting for setting in QUICK if not setting.startswith("trainer")),
     f"trainer.max_epochs={EPOCHS}",

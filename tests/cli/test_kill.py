@@ -4,15 +4,19 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
 import torch
 
-from tests.helpers import QUICK
+from tests.helpers import QUICK, compose
 from tests.torture import new_run, start, table, torture, wait_for, write_sounds
+from vae2ch.cli import run as running
 from vae2ch.cli.record import FINISHED, read_record
+from vae2ch.cli.resume import plan
 from vae2ch.codec import SoundCodec
+from vae2ch.errors import InputError
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +35,7 @@ def trained_seconds(run):
 def test_a_run_with_a_time_limit_has_the_time_that_is_left(tmp_path):
     (tmp_path / "sounds").mkdir()
     write_sounds(tmp_path / "sounds")
-    seconds, run, log = 18, tmp_path / "outputs" / "a", tmp_path / "log"
+    seconds, run, log = 12, tmp_path / "outputs" / "a", tmp_path / "log"
     settings = [f"minutes={seconds / 60}", "trainer.max_epochs=10000", "training.patience=10000", "save_minutes=0.02"]
     first = start(tmp_path, *new_run(tmp_path, "a", *settings))
     assert wait_for(lambda: "first step after" in log.read_text(), first)
@@ -69,27 +73,23 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def train(place, run, **environment):
-    """A run in a given folder; its status and output."""
+def begin(place, run):
+    """A run in a given folder, in this process."""
     (place / "sounds").mkdir()
     write_sounds(place / "sounds")
     limits = ["save_minutes=0.01", "trainer.limit_test_batches=1"]
-    arguments = ["data=folder", f"data.root={place / 'sounds'}", f"hydra.run.dir={run}", *QUICK, *limits]
-    process = start(place, *arguments, environment=environment)
-    return process.wait(), (place / "log").read_text()
+    running.run(compose("data=folder", f'data.root="{place / "sounds"}"', *QUICK, *limits), run)
 
 
-def unfinished(place):
-    return [path.name for path in place.rglob("*") if path.name.endswith(".part")]
-
-
-def test_checkpoints_without_space_and_temporary_files_without_any(small_disk, tmp_path):
+def test_checkpoints_without_space_and_temporary_files_without_any(small_disk, tmp_path, monkeypatch, capfd):
     """A checkpoint of the training takes 52 MB, the weights alone 17 MB; temporary files are not needed."""
     run = tmp_path / "run"
     disk, temporary = small_disk(run / "checkpoints"), small_disk(tmp_path / "tmp")
     (temporary / "full").write_bytes(bytes(39 * 2**20))
-    status, output = train(tmp_path, run, TMPDIR=str(temporary))
-    assert status == 0, output
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    begin(tmp_path, run)
+    output = capfd.readouterr().err
     assert re.search(r"cannot save \S+/run/checkpoints/last\.ckpt \(5\d MB\): No space left on device, \d+ MB", output)
     assert [path.name for path in disk.iterdir()] == ["best.ckpt"]
     assert [path.name for path in temporary.iterdir()] == ["full"]
@@ -97,23 +97,23 @@ def test_checkpoints_without_space_and_temporary_files_without_any(small_disk, t
     assert read_record(run).state == FINISHED
 
 
-def test_logs_without_space(small_disk, tmp_path):
+def test_logs_without_space(small_disk, tmp_path, capfd):
     """Training goes on and is saved; at the end one line says what could not be written."""
     (tmp_path / "elsewhere").mkdir()
     run = small_disk(tmp_path / "run")
     (run / "checkpoints").symlink_to(tmp_path / "elsewhere")
     filler = run / "full"
     filler.write_bytes(bytes(40 * 2**20 - 150_000))
-    status, output = train(tmp_path, run)
-    assert status == 2, output
-    assert "Traceback" not in output
-    assert output.count("cannot write TensorBoard's events") == 1
-    assert "epoch   1  step    20  validation" in output
-    assert "No space left on device" in output.splitlines()[-1]
-    assert unfinished(tmp_path) == []
+    with pytest.raises((InputError, OSError), match="No space left on device"):
+        begin(tmp_path, run)
+    output = capfd.readouterr()
+    assert output.err.count("cannot write TensorBoard's events") == 1
+    assert "Traceback" not in output.err
+    assert "epoch   1  step    20  validation" in output.out
+    assert list(tmp_path.rglob("*.part")) == []
     assert SoundCodec.load(run).vae.latent_dim == 128
     filler.unlink()
-    done = start(tmp_path, f"resume={run}")
-    assert done.wait() == 0, (tmp_path / "log").read_text()
+    resumed, _ = plan(run, [])
+    running.run(resumed.config, run, resumed)
     assert read_record(run).state == FINISHED
     assert (run / "report.html").is_file()

@@ -72,7 +72,7 @@ def test_a_finished_run_is_skipped_and_other_settings_are_refused(finished, caps
 
 
 def command_of(place, name):
-    quick = [*QUICK, "trainer.max_epochs=3", "trainer.limit_test_batches=1", "save_minutes=0.002", "media.sounds=1"]
+    quick = [*QUICK, "trainer.max_epochs=2", "trainer.limit_test_batches=1", "save_minutes=0.002", "media.sounds=1"]
     swept = ["latent_dim=3,4", "preset=light,heavy"]
     sounds = ["data=folder", f"data.root={place / 'sounds'}"]
     return [sys.executable, str(ROOT / "train.py"), "-m", *swept, *sounds, *quick, f"name={name}"]
@@ -96,7 +96,7 @@ def kill_in_run(place, name, number):
         validations = 0
         for line in process.stdout:
             validations += "validation: " in line
-            if validations == 3 * number + 1:
+            if validations == 2 * number + 1:
                 os.killpg(process.pid, signal.SIGKILL)
                 return
 
