@@ -24,7 +24,7 @@ train: .venv/installed ## train a model; settings in ARGS="latent_dim=64 preset=
 	$(BIN)/python train.py $(ARGS)
 
 check: lint types ## lint, types and the fast tests, in about a minute
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not torture" $(ARGS)
 
 lint: .venv/installed ## check style and formatting
 	$(BIN)/ruff check .
@@ -36,8 +36,9 @@ types: .venv/installed ## check types
 test: .venv/installed ## run all tests, in two processes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(ARGS)
 
-torture: .venv/installed ## kill a training 20 times, and compare it with one that was not killed
+torture: .venv/installed ## kill a training 20 times, compare it with one that was not; every signal in every phase
 	$(BIN)/python -m tests.torture --kills 20 $(ARGS)
+	$(BIN)/python -m pytest -m torture
 
 soak: .venv/installed ## 2,000 steps; plots memory and open files in soak.png
 	$(BIN)/python -m tests.soak $(ARGS)

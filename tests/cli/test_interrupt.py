@@ -85,11 +85,17 @@ def go_on(run):
     assert read_training_state(run / "checkpoints" / "last.ckpt")["global_step"] == 8
 
 
+# each signal in training, and one in each other phase; make torture has all
+SHORT = {("start", "SIGHUP"), ("validation", "SIGTERM"), ("save", "SIGINT"), ("test", "SIGTERM")}
+CASES = [
+    pytest.param(phase, name, marks=[] if phase == "training" or (phase, name) in SHORT else pytest.mark.torture)
+    for phase in PHASES
+    for name in STATUS
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("phase", "name"),
-    [(phase, name) for phase in PHASES for name in STATUS if phase == "training" or name == "SIGTERM"],
-)
+@pytest.mark.parametrize(("phase", "name"), CASES)
 def test_a_signal_saves_and_ends_the_run(phase, name, folder, tmp_path, monkeypatch, capfd):
     run, begin = start(folder, tmp_path)
     with monkeypatch.context() as patched:
@@ -110,15 +116,23 @@ def test_a_signal_saves_and_ends_the_run(phase, name, folder, tmp_path, monkeypa
     go_on(run)
 
 
+TWICE = [
+    pytest.param(phase, name, marks=[] if name == "SIGTERM" else pytest.mark.torture)
+    for phase in PHASES
+    if phase not in ("start", "test")  # where the first one ends the run at once
+    for name in STATUS
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("phase", [phase for phase in PHASES if phase not in ("start", "test")])
-def test_a_second_signal_ends_the_run_at_once_without_harm(phase, folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("phase", "name"), TWICE)
+def test_a_second_signal_ends_the_run_at_once_without_harm(phase, name, folder, tmp_path, monkeypatch):
     run, begin = start(folder, tmp_path)
     with monkeypatch.context() as patched:
-        arrange(patched, phase, ["SIGTERM", "SIGINT"])
+        arrange(patched, phase, [name, "SIGTERM" if name == "SIGHUP" else name])
         with pytest.raises(EndedAtOnce) as caught:
             begin()
-    assert caught.value.args == (130,)
+    assert caught.value.args == (STATUS["SIGTERM" if name == "SIGHUP" else name],)
     assert list(run.rglob("*.part")) == []
     assert not (run / "checkpoints" / "last.ckpt").exists()  # it had not been saved yet
 

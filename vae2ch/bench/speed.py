@@ -21,15 +21,16 @@ from torchaudio.transforms import GriffinLim
 
 from vae2ch import audio, phase
 from vae2ch.bench import common
-from vae2ch.cli import hardware
+from vae2ch.cli import CONF, hardware
 from vae2ch.cli.run import build
-from vae2ch.cli.settings import CONF, compose
+from vae2ch.cli.settings import compose
 from vae2ch.codec import CHECKPOINT_KEY, STATE_PREFIX, SoundCodec
 from vae2ch.config import RunConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.data.dataset import Item
 from vae2ch.model import CHANNELS, LOGVAR_RANGE, SOFTPLUS_BETA, STRIDE, WIDTHS, Posterior
 from vae2ch.training import CodecTraining
+from vae2ch.training.checkpoint_io import LAST, DurableCheckpointIO
 from vae2ch.training.terms import SegmentTerms, batch_terms, segment_terms
 
 MIN_CALLS, WARMUP_STEPS, STEPS = 5, 3, 20
@@ -218,6 +219,18 @@ def starting(codec: SoundCodec) -> dict[str, float]:
         }
 
 
+def saving(config: RunConfig) -> dict[str, float]:
+    """Seconds of a save of ``last.ckpt`` in this folder's file system, and their part of the time between two saves."""
+    codec = build(config)[1].codec
+    weights = codec.state_dict()
+    checkpoint = {"state_dict": weights, "moments": [{k: v.clone() for k, v in weights.items()} for _ in range(2)]}
+    with tempfile.TemporaryDirectory(dir=".") as place:
+        path = Path(place, LAST)
+        seconds = seconds_per_call(lambda: DurableCheckpointIO().save_checkpoint(checkpoint, path), "cpu", minimum=5.0)
+        size = path.stat().st_size / 1e6
+    return {"size (MB)": size, "seconds": seconds, "% of the time": 100 * seconds / (60 * config.save_minutes)}
+
+
 def collection_costs(place: str) -> list[str]:
     """Seconds of two scans, milliseconds of data for a step, and peak memory of this process in MB."""
     source = [f"data.root={place}/sounds", f"data.cache={place}/cache"]
@@ -273,6 +286,7 @@ def measure(config: RunConfig, device: str, batch: int) -> None:
     speeds = sound(module.codec, device)
     show("sound", speeds, {"x real time": 1, "ratio": 1 / next(iter(speeds.values()))})
     show("starting", starting(module.codec), {"s": 1})
+    show("saving last.ckpt", saving(config), {"": 1})
 
 
 def main() -> None:
