@@ -22,6 +22,7 @@ QUICK = (
     "trainer.max_epochs=2",
     "trainer.limit_train_batches=10",
     "data.batch_size=4",
+    "data.epoch_segments=80",  # also limits the segments of the PCA
     "media.sounds=2",
 )
 REPRESENTATIONS = sorted(path.stem for path in (ROOT / "conf" / "representation").glob("*.yaml"))

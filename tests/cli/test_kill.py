@@ -45,7 +45,8 @@ def test_a_run_with_a_time_limit_has_the_time_that_is_left(tmp_path):
     killed = trained_seconds(run)
     assert 0.2 * seconds < killed < 0.45 * seconds
     begin = time.monotonic()
-    assert start(tmp_path, "resume=outputs/a").wait() == 0
+    resumed, _ = plan(run, [])
+    running.run(resumed.config, run, resumed)
     assert trained_seconds(run) == pytest.approx(seconds, rel=0.05)
     assert time.monotonic() - begin > seconds - killed
     rates = [row["train/learning_rate"] for row in table(run) if "train/learning_rate" in row]

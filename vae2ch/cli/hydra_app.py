@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vae2ch.callbacks.signals import Signals
-from vae2ch.cli import settings, sweep
+from vae2ch.cli import CONF, settings, sweep
 from vae2ch.cli.hydra_errors import as_input_errors
 from vae2ch.cli.messages import ReportedError, command_to_resume, exit_on_error
 from vae2ch.cli.run_folder import locked, remove_unused
@@ -29,7 +29,7 @@ SWEEP: dict[Path, str] = {}  # folders of the runs of the current sweep, and why
 
 
 def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
-    """Run ``task`` with the settings of ``conf/`` beside its file and of the command line, and exit.
+    """Run ``task`` with the settings of ``conf/`` and of the command line, and exit.
 
     This is what ``hydra.main`` does as of Hydra 1.3.8 (pyproject.toml: below 1.4), except that the arguments are
     passed in, quoted where they are paths, and that errors become one line.
@@ -50,7 +50,7 @@ def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
         settings.register(swept, named=any(argument.startswith("name=") for argument in arguments))
         parsed = parser.parse_args(quoted)
         with sweep_summary(arguments) if sweeping else nullcontext():
-            _run_hydra(args=parsed, args_parser=parser, task_function=task, config_path="conf", config_name="config")
+            _run_hydra(args=parsed, args_parser=parser, task_function=task, config_path=str(CONF), config_name="config")
 
 
 @contextmanager
