@@ -38,7 +38,7 @@ def soak(place, steps):
     for folder in (temporary, place / "sounds"):
         folder.mkdir()
     write_sounds(place / "sounds")
-    quick = [setting for setting in QUICK if not setting.startswith("trainer")]
+    quick = [setting for setting in QUICK if not setting.startswith(("trainer", "data.epoch_segments"))]
     limits = [f"trainer.limit_train_batches={STEPS_PER_EPOCH}", f"trainer.max_epochs={steps // STEPS_PER_EPOCH}"]
     settings = ["data=folder", f"data.root={place / 'sounds'}", "name=soak", *quick, *limits]
     settings += ["save_minutes=0.05", "training.patience=1000", "trainer.limit_test_batches=1"]
