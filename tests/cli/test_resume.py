@@ -16,7 +16,7 @@ from vae2ch.cli import hydra_app
 from vae2ch.cli import run as running
 from vae2ch.cli.hydra_errors import as_input_errors
 from vae2ch.cli.record import RunRecord, read_record
-from vae2ch.cli.resume import changed_config, differences, flat, plan, refuse_exhausted
+from vae2ch.cli.resume import changed_config, flat, plan, refuse_exhausted, setting_changes
 from vae2ch.cli.run_folder import locked
 from vae2ch.codec import SoundCodec
 from vae2ch.data import notes
@@ -51,7 +51,7 @@ def test_settings_that_can_be_changed(override, key, value, record):
 
 def test_other_settings_stay_those_of_the_run(record):
     changed = changed_config(record, ["minutes=+20"])
-    assert list(differences(flat(record.settings), flat(asdict(changed)))) == ["minutes: 10.0 -> 30.0"]
+    assert list(setting_changes(flat(record.settings), flat(asdict(changed)))) == ["minutes: 10.0 -> 30.0"]
 
 
 @pytest.mark.parametrize(

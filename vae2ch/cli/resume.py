@@ -64,7 +64,7 @@ def plan(path: Path, overrides: Sequence[str]) -> tuple[ResumedRun | None, list[
     if record is None:
         raise InputError(f"{folder} has no run.json, so is no run that can be resumed; {NEW_RUN}")
     config = changed_config(record, overrides)
-    changes = list(differences(flat(record.settings), flat(asdict(config))))
+    changes = list(setting_changes(flat(record.settings), flat(asdict(config))))
     extended = any(line.startswith(f"{name}: ") for line in changes for name in LIMITS)
     if record.state == FINISHED and not extended:
         return None, []
@@ -158,13 +158,12 @@ def increased(settings: Mapping[str, Any], key: str, text: str) -> float:
 
 def refuse_fixed(key: str, old: Any, new: Any) -> None:
     """Raise ``InputError`` if a setting would change that cannot."""
-    parents = ["".join(key.partition(".")[:1]), key]
-    reason = next((FIXED[name] for name in parents if name in FIXED), None)
+    reason = FIXED.get(key.partition(".")[0]) or FIXED.get(key)
     if reason and old != new:
         raise InputError(f"{key}={new}: it is {old} and cannot be changed by resume=, as {reason}; {NEW_RUN}")
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Settings that differ, a line each."""
     for key, value in new.items():
         if old.get(key) != value:

@@ -30,7 +30,7 @@ from vae2ch.training import CodecTraining
 from vae2ch.training.checkpoint_io import BEST, LAST, PREVIOUS, has_training_state
 
 PCA_SEGMENTS = 600  # training segments of the initialisation, half or more of them augmented
-MAX_LISTED = 10  # changed sounds in a message
+MAX_NAMED_CHANGES = 10  # changed sounds in a message
 
 
 def build(config: RunConfig) -> tuple[SoundDataModule, CodecTraining]:
@@ -133,7 +133,9 @@ def read_sounds(data: SoundDataModule, resumed: ResumedRun | None) -> bool:
     data.setup()
     lines = differences(data.collection, resumed.sounds) if resumed else []
     if resumed and lines and data.data.changed == "refuse":
-        shown = ", ".join(lines[:MAX_LISTED]) + (f" and {len(lines) - MAX_LISTED} more" if lines[MAX_LISTED:] else "")
+        shown = ", ".join(lines[:MAX_NAMED_CHANGES]) + (
+            f" and {len(lines) - MAX_NAMED_CHANGES} more" if lines[MAX_NAMED_CHANGES:] else ""
+        )
         raise InputError(
             f"the sounds in {data.collection.root} are not those of the run: {shown}. Begin a new run with "
             f"start={resumed.folder}, or add data.changed=accept; sounds that were held out then stay held out"
@@ -201,4 +203,5 @@ def interruptible(folder: Path) -> Iterator[None]:
         if not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
             raise
         reason = str(error).strip().splitlines()[0][:160]
-        raise InputError(f"another process of the run has ended ({reason}); {command_to_resume(folder)}") from None
+        more = f"; go on with {command_to_resume(folder)}" if saved() else ""
+        raise InputError(f"another process of the run has ended ({reason}){more}") from None

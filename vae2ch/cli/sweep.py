@@ -45,10 +45,10 @@ def begun_before(config: RunConfig, folder: Path) -> RunRecord | None:
 
     Raises ``InputError`` if it has other settings.
     """
-    from vae2ch.cli.resume import differences, flat
+    from vae2ch.cli.resume import flat, setting_changes
 
     record = read_record(folder)
-    if record and (changes := list(differences(flat(record.settings), flat(asdict(config))))):
+    if record and (changes := list(setting_changes(flat(record.settings), flat(asdict(config))))):
         raise InputError(f"{folder} was begun with other settings ({'; '.join(changes)}); give the sweep another name=")
     return record
 

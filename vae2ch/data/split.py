@@ -59,5 +59,5 @@ def split_by_recording(
     split_of = {digest: name for name, chosen in members.items() for digest in chosen} | dict(earlier or {})
     splits = {name: [sound for sound in sounds if split_of[sound.digest] == name] for name in SPLITS}
     if empty := [name for name, chosen in splits.items() if not chosen]:
-        raise InputError(f"data.changed=accept: no sound of the {empty[0]} split is left; begin a new run")
+        raise InputError(f"no sound of the {empty[0]} split is left; begin a new run")
     return splits

@@ -11,13 +11,13 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
-from vae2ch.codec import SoundCodec, read_checkpoint
+from vae2ch.codec import CHECKPOINT_NAMES, SoundCodec, read_checkpoint
 from vae2ch.errors import InputError
 from vae2ch.files import replacing
 from vae2ch.terminal import say
 from vae2ch.training.schedule import SCHEDULE_KEY
 
-LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+BEST, LAST, PREVIOUS = CHECKPOINT_NAMES
 TRAINING_STATE = ("optimizer_states", "lr_schedulers", "callbacks", "loops", SCHEDULE_KEY)
 
 

@@ -72,8 +72,6 @@ class CodecTraining(lightning.LightningModule):
             skip_rest_of_epoch(checkpoint["loops"]["fit_loop"])
         self.beginning = Beginning(**checkpoint[SCHEDULE_KEY]["now" if self.extended else "beginning"])
         optimiser = build_optimiser(self.codec.vae, self.config)
-        for group in optimiser.param_groups:
-            group["initial_lr"] = group["lr"]
         checkpoint["optimizer_states"] = [
             with_current_rates(state, optimiser) for state in checkpoint["optimizer_states"]
         ]

@@ -45,12 +45,10 @@ def parameter_groups(vae: VAE, learning_rate: float, weight_decay: float) -> lis
 
 def with_current_rates(state: dict, optimiser: torch.optim.Optimizer) -> dict:
     """An optimiser's saved state with the learning rates and weight decays of ``optimiser``, which may have changed."""
-    pairs = zip(state["param_groups"], optimiser.param_groups, strict=True)
-    changed = {name: [group[name] for group in optimiser.param_groups] for name in ("initial_lr", "weight_decay")}
-    groups = [
-        saved
-        | {name: values[number] for name, values in changed.items()}
-        | {"lr": saved["lr"] * current["initial_lr"] / saved["initial_lr"]}
-        for number, (saved, current) in enumerate(pairs)
-    ]
-    return state | {"param_groups": groups}
+
+    def group(saved: dict, current: dict) -> dict:
+        full, before = current["lr"], saved["initial_lr"]
+        rate = saved["lr"] * full / before if before else full
+        return saved | {"initial_lr": full, "lr": rate, "weight_decay": current["weight_decay"]}
+
+    return state | {"param_groups": list(map(group, state["param_groups"], optimiser.param_groups))}
