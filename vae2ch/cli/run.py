@@ -133,9 +133,8 @@ def read_sounds(data: SoundDataModule, resumed: ResumedRun | None) -> bool:
     data.setup()
     lines = differences(data.collection, resumed.sounds) if resumed else []
     if resumed and lines and data.data.changed == "refuse":
-        shown = ", ".join(lines[:MAX_NAMED_CHANGES]) + (
-            f" and {len(lines) - MAX_NAMED_CHANGES} more" if lines[MAX_NAMED_CHANGES:] else ""
-        )
+        rest = len(lines) - MAX_NAMED_CHANGES
+        shown = ", ".join(lines[:MAX_NAMED_CHANGES]) + (f" and {rest} more" if rest > 0 else "")
         raise InputError(
             f"the sounds in {data.collection.root} are not those of the run: {shown}. Begin a new run with "
             f"start={resumed.folder}, or add data.changed=accept; sounds that were held out then stay held out"
