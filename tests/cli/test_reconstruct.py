@@ -96,7 +96,7 @@ def test_files_that_do_not_decode_are_named_and_the_others_written(run_folder, s
     assert status == 1
     output, errors = capsys.readouterr()
     assert "bad.flac: does not decode" in errors
-    assert "missing.wav: no such file" in errors
+    assert "missing.wav: cannot be read: no such file" in errors
     assert "5 of 7 files" in output
     assert len(list((tmp_path / "out").rglob("*.wav"))) == 5
 

@@ -4,11 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.helpers import RATE, data_config, sound, write_noise
+from tests.data.helpers import RATE, data_config, noise, sound, write_noise
 from vae2ch.data import notes, summary
 from vae2ch.data.collection import NSYNTH_FOLDERS, Collection, read_collection
+from vae2ch.data.dataset import SoundDataset
 from vae2ch.data.split import SPLITS
 from vae2ch.errors import InputError
+
+SEGMENT = 4000
 
 
 def write_nsynth(root, count=3):
@@ -19,7 +22,7 @@ def write_nsynth(root, count=3):
 
 
 def read(root, **changes):
-    return read_collection(data_config(root, **changes), RATE, seed=0)
+    return read_collection(data_config(root, **changes), RATE, SEGMENT, seed=0)
 
 
 def names(collection):
@@ -36,7 +39,7 @@ def test_copies_in_a_folder_are_in_the_same_split(folder):
 
 
 def test_the_split_depends_on_the_seed(folder):
-    splits = [names(read_collection(data_config(folder), RATE, seed)) for seed in (0, 0, 1, 2, 3)]
+    splits = [names(read_collection(data_config(folder), RATE, SEGMENT, seed)) for seed in (0, 0, 1, 2, 3)]
     assert splits[0] == splits[1]
     assert any(other != splits[0] for other in splits[2:])
 
@@ -58,7 +61,7 @@ def test_nsynth_keeps_its_own_splits(tmp_path):
         "validation": [f"nsynth-valid/audio/guitar_1-{n}.wav" for n in range(3)],
         "test": [f"nsynth-test/audio/guitar_2-{n}.wav" for n in range(3)],
     }
-    assert collection.refused == {"nsynth-train/audio/guitar_0-1.wav": "no such file or directory"}
+    assert collection.refused == {"nsynth-train/audio/guitar_0-1.wav": "cannot be read: no such file or directory"}
 
 
 def test_nsynth_reads_only_files_that_its_index_names(tmp_path):
@@ -117,26 +120,44 @@ def test_the_notes_are_completed_and_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "preset"), [(3, "heavy"), (59, "heavy"), (60, "medium"), (249, "medium"), (250, "light")]
-)
-def test_small_collections_get_a_stronger_preset(files, preset):
-    assert summary.recommended_preset(files) == preset
+    ("recordings", "segments", "preset"),
+    [(3, 3, "heavy"), (59, 59, "heavy"), (60, 60, "medium"), (249, 249, "medium"), (250, 250, "light"), (5, 900, "heavy"),
+     (20, 900, "medium"), (900, 59, "heavy")],
+)  # fmt: skip
+def test_small_collections_get_a_stronger_preset(recordings, segments, preset):
+    assert summary.recommended_preset(recordings, segments) == preset
 
 
-def test_the_table_counts_seconds_padded_files_and_remarks(tmp_path):
-    sounds = [sound(np.ones(n * 1000, np.float32), f"{n}.wav", remark="odd" if n == 2 else "") for n in (1, 2, 32)]
-    collection = Collection(tmp_path, {"train": sounds, "validation": [], "test": []}, {})
-    text = summary.table(collection, 1000, 5000, {"train": 9, "validation": 0, "test": 0})
-    assert "kept      3 files, 35.0 s" in text
+def table(collection, length):
+    """The table of a collection with segments of a second."""
+    return summary.table(
+        collection, length, {name: SoundDataset(found, length) for name, found in collection.splits.items()}
+    )
+
+
+def test_the_table_counts_seconds_padded_files_pauses_copies_and_remarks(tmp_path):
+    sounds = [sound(noise(n * 1000, seed=n), f"{n}.wav", str(n), "odd" if n == 2 else "") for n in (1, 2, 32)]
+    sounds.append(sound(noise(64000, silent=[(20480, 64000)]), "paused.wav", "4"))
+    recording_of = {"1": "1", "2": "1", "32": "32", "4": "4"}
+    collection = Collection(tmp_path, {"train": sounds, "validation": [], "test": []}, {}, {}, recording_of)
+    text = table(collection, 5000)
+    assert "kept      4 files, 19.8 s: 3 different recordings, 1 of them near copies" in text
     assert "2.wav: odd" in text
-    assert "padded    2 of them, shorter than a segment (5.00 s)" in text
-    assert "train 9 (3 files) · validation 0 (0 files) · test 0 (0 files)" in text
+    assert "padded    2 of them, shorter than a segment (1.00 s)" in text
+    assert "skipped   7.8 s in 1 of them: pauses" in text
+    assert "train 13 (4 files) · validation 0 (0 files) · test 0 (0 files)" in text
+    assert "heavy is recommended for 3 recordings, 13 segments" in text
 
 
-def test_long_lists_are_shortened():
-    refused = {f"{n}.wav": "empty" for n in range(100)}
-    collection = Collection(Path("x"), {name: [] for name in SPLITS}, refused)
-    text = summary.table(collection, 16000, 1000, dict.fromkeys(SPLITS, 0))
-    assert "and 80 more" in text
+def test_long_lists_are_shortened_and_alike_files_are_one_line():
+    refused = {f"{n}.wav": f"empty {n}" for n in range(100)}
+    refused |= {f"memo {n}.m4a": "protected" for n in range(30)}
+    left_out = {"hidden files": [".a", ".b", ".c", ".d"], "other files": ["x.txt", "y.txt", "z"]}
+    collection = Collection(Path("x"), {name: [] for name in SPLITS}, refused, left_out)
+    text = table(collection, 1000)
+    assert "and 81 more" in text
     assert "19.wav: empty" in text
     assert "20.wav" not in text
+    assert summary.listed(refused)[-1] == "    30 .m4a files, as memo 0.m4a: protected"
+    assert "left out  4 hidden files: .a, .b, .c, ..." in text
+    assert "left out  3 other files: .txt 2, no suffix 1" in text

@@ -72,7 +72,7 @@ def test_only_the_given_paths_are_read(folder):
     paths = [folder / "copy.wav", folder / "missing.wav"]
     found = scan(folder, RATE, paths)
     assert [sound.name for sound in found.sounds] == ["copy.wav"]
-    assert found.refused == {"missing.wav": "no such file or directory"}
+    assert found.refused == {"missing.wav": "cannot be read: no such file or directory"}
 
 
 def test_a_name_that_is_not_utf8_is_refused_alone(tmp_path, cache):
@@ -101,7 +101,7 @@ def test_a_damaged_file_has_a_remark(tmp_path, cache):
     (root / "cut.flac").write_bytes(data[: len(data) // 2])
     for _ in range(2):  # the second time from the cache
         remarks = {sound.name: sound.remark for sound in scan(root, RATE, cache=cache).sounds}
-        assert remarks == {"good.wav": "", "cut.flac": "damaged: decoded up to the damage"}
+        assert remarks == {"good.wav": "", "cut.flac": "damaged or cut short: 6.1 of 12.5 s"}
 
 
 def test_a_folder_without_usable_sounds_is_refused_with_the_reasons(tmp_path, cache):

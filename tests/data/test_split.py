@@ -72,7 +72,7 @@ def test_recordings_stay_in_the_split_of_an_earlier_run():
     splits = split_by_recording(recordings, **TENTHS, seed=0)
     rows = {s.name: SplitRow(name, s.digest) for name, members in splits.items() for s in members}
     known = earlier_splits(recordings, rows)
-    again = split_by_recording(recordings, **TENTHS, seed=1, earlier=known)
+    again = split_by_recording(recordings, **TENTHS, seed=1, fixed=known)
     assert again == splits
     assert split_by_recording(recordings, **TENTHS, seed=1) != splits
 
@@ -93,4 +93,4 @@ def test_a_held_out_file_stays_held_out_if_it_is_changed_or_returns():
 def test_a_split_without_sounds_is_refused():
     recordings = sounds(10)
     with pytest.raises(InputError, match="no sound of the validation split is left"):
-        split_by_recording(recordings, **TENTHS, seed=0, earlier={s.digest: "train" for s in recordings})
+        split_by_recording(recordings, **TENTHS, seed=0, fixed={s.digest: "train" for s in recordings})

@@ -23,9 +23,8 @@ from vae2ch.cli.trainer import silence_lightning
 from vae2ch.codec import SoundCodec
 from vae2ch.config import RunConfig
 from vae2ch.data import SoundDataModule
-from vae2ch.data.collection import read_collection
 from vae2ch.data.dataset import evenly_spaced
-from vae2ch.data.summary import recommended_preset
+from vae2ch.data.split import SPLITS
 from vae2ch.errors import InputError
 from vae2ch.training import CodecTraining
 
@@ -46,13 +45,14 @@ def one_line_errors() -> Iterator[None]:
 
 
 def settings(folder: str | None, overrides: Sequence[str]) -> RunConfig:
-    """Settings for this machine; without a preset, the one that is recommended for the number of files."""
+    """Settings for this machine; without a preset, the one that is recommended for the collection."""
     source = ["data=folder", f"data.root={folder}"] if folder else []
     overrides = ["name=bench", *map(quote_path, [*source, *overrides])]
     config = compose(overrides)
-    files = len(read_collection(config.data, config.representation.sample_rate, config.seed).sounds)
+    data = SoundDataModule(config.data, config.augment, config.representation, config.seed)
+    data.setup()
     # before the others, so that a preset among them replaces it
-    return hardware.resolve(compose([f"preset={recommended_preset(files)}", *overrides]))
+    return hardware.resolve(compose([f"preset={data.recommended_preset()}", *overrides]))
 
 
 def folder_of_run(run: Path) -> Path:
@@ -71,7 +71,7 @@ def load(run: Path, config: RunConfig) -> tuple[SoundCodec, SoundDataModule]:
     data.setup()
     splits = {sound.name: split for split, sounds in data.collection.splits.items() for sound in sounds}
     with (folder_of_run(run) / "sounds.csv").open(newline="", encoding="utf-8") as file:
-        trained = {row["file"]: row["split"] for row in csv.DictReader(file) if row["split"] != "refused"}
+        trained = {row["file"]: row["split"] for row in csv.DictReader(file) if row["split"] in SPLITS}
     if trained != splits:
         raise InputError(f"{run} has another split; give its --data, seed, data.validation, data.test and data.limit")
     return codec, data

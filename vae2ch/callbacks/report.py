@@ -40,7 +40,7 @@ class Report(lightning.Callback):
         made = versions(codec, item, self.seed)
         files = {name: f"{stem}-{name}.wav" for name in made}
         for name, wave in made.items():
-            audio.write(self.folder / files[name], wave.numpy(), codec.sample_rate)
+            audio.write(self.folder / files[name], wave.numpy(), codec.sample_rate, result=True)
         columns = {name: spectrogram_of(codec.representation, made[name]) for name in PLOTTED}
         compare(columns, codec.representation, label).savefig(self.folder / f"{stem}.png")
         return SoundRow(label, files, f"{stem}.png")
@@ -49,5 +49,5 @@ class Report(lightning.Callback):
         """Write new sounds; returns their files."""
         files = [f"audio/sample-{number:02d}.wav" for number in range(1, self.sounds + 1)]
         for file, wave in zip(files, codec.sample(self.sounds, seed=self.seed).cpu(), strict=True):
-            audio.write(self.folder / file, wave.numpy(), codec.sample_rate)
+            audio.write(self.folder / file, wave.numpy(), codec.sample_rate, result=True)
         return files

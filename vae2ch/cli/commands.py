@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
+
 from vae2ch import audio
-from vae2ch.audio import DecodingError
+from vae2ch.audio import DecodingError, is_result
 from vae2ch.cli.messages import exit_on_error
 from vae2ch.errors import InputError
 
@@ -64,8 +66,12 @@ def reconstruct(arguments: argparse.Namespace) -> int:
     failed = 0
     for file, output in (bar := tqdm(pairs, unit=" files", desc="reconstructing", disable=len(pairs) < 2)):
         try:
-            wave = torch.from_numpy(audio.load(file, codec.sample_rate)).to(device)
-            audio.write(output, process(wave).cpu().numpy(), codec.sample_rate)
+            recording = audio.open_recording(file)
+            wave = np.concatenate(list(recording.resampled(codec.sample_rate)))
+            made = process(torch.from_numpy(wave).to(device)).cpu().numpy()
+            audio.write(output, made, codec.sample_rate, result=True)
+            if recording.remark:
+                bar.write(f"{audio.printable(file)}: {recording.remark}", file=sys.stderr)
         except DecodingError as reason:
             failed += 1
             bar.write(f"vae2ch: {audio.printable(file)}: {reason}", file=sys.stderr)
@@ -74,10 +80,13 @@ def reconstruct(arguments: argparse.Namespace) -> int:
 
 
 def output_files(inputs: list[Path], folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Pairs of input and output file. Folders keep their tree; outputs of the same name are numbered."""
+    """Pairs of input and output file. Folders keep their tree; outputs of the same name are numbered.
+
+    Files that this program has written are no inputs, unless they are named themselves.
+    """
     taken: set[Path] = set()
     for given in inputs:
-        files = audio.list_files(given) if given.is_dir() else [given]
+        files = [file for file in audio.list_files(given).files if not is_result(file)] if given.is_dir() else [given]
         for file in files:
             plain = folder / (file.relative_to(given) if given.is_dir() else file.name)
             output, number = plain.with_suffix(".wav"), 2

@@ -13,14 +13,18 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
-from typing import IO, get_type_hints
+from typing import IO, NamedTuple, get_type_hints
 
 import numpy as np
+import soundfile
+import soxr
 
-VERSION = 1  # raised when decoding or resampling changes its result
+VERSION = 2  # raised when decoding or resampling changes its result
+LIBRARIES = (f"libsndfile {soundfile.__libsndfile_version__}", f"soxr {soxr.__version__}", f"PyAV {version('av')}")
 BYTES_PER_SAMPLE = 4
 ABANDONED_SECONDS = 24 * 3600  # age from which files of samples that no index names are deleted
 
@@ -33,16 +37,28 @@ class Entry:
     refused: str = ""
     digest: str = ""  # SHA-256 of the decoded samples
     remark: str = ""
+    spectrum: str = ""  # coarse, to find near copies
     file: str = ""  # of samples
     start: int = 0  # first sample in that file
     samples: int = 0
 
 
-class SampleCache:
-    """The cache of the collection in ``root`` at a sample rate, in ``folder``; disabled if that is None."""
+class StoredSamples(NamedTuple):
+    """Place of a sound's samples in a scan's file."""
 
-    def __init__(self, folder: Path | None, root: Path, sample_rate: int) -> None:
-        key = f"{VERSION}:{sample_rate}:{root.resolve()}".encode(errors="surrogateescape")
+    start: int
+    length: int
+
+
+class SampleCache:
+    """The cache of the collection in ``root`` at a sample rate, in ``folder``; disabled if that is None.
+
+    Collections that are read for another ``purpose``, with other rules, have caches of their own.
+    """
+
+    def __init__(self, folder: Path | None, root: Path, sample_rate: int, purpose: str = "") -> None:
+        parts = (VERSION, *LIBRARIES, sample_rate, purpose, root.resolve())
+        key = ":".join(map(str, parts)).encode(errors="surrogateescape")
         self.disabled = folder is None
         self.folder = (folder or Path()) / hashlib.sha256(key).hexdigest()[:16]
         self.root = root
@@ -82,32 +98,46 @@ class SampleCache:
         """Function that returns the samples of an entry; to be called after the scan that wrote them."""
         return functools.partial(stored_samples, self.folder / entry.file, entry.start, entry.samples)
 
-    def store(self, name: str, entry: Entry, wave: np.ndarray | None = None) -> Entry | None:
-        """Add the entry of a file and its samples [S], if any; None where they could not be written."""
-        if self.disabled or not entry.fingerprint:
-            return None
-        if wave is not None:
-            try:
-                self.append(np.ascontiguousarray(wave, dtype=np.float32).tobytes())
-            except OSError as reason:
-                self.disable(reason)
-                return None
-            entry = replace(entry, file=self.file_name, start=self.length, samples=wave.size)
-            self.length += wave.size
-        self.found[name] = entry
+    def store(self, name: str, entry: Entry, samples: StoredSamples | None = None) -> Entry:
+        """Add the entry of a file, with its samples, if any; returns it with their place."""
+        if samples is not None:
+            entry = replace(entry, file=self.file_name, start=samples.start, samples=samples.length)
+        if entry.fingerprint and not self.disabled:
+            self.found[name] = entry
         return entry
 
-    def append(self, samples: bytes) -> None:
-        """Append to this scan's file of samples, all or nothing. Raises ``OSError`` if that fails."""
+    def append(self, blocks: Iterable[np.ndarray]) -> StoredSamples | None:
+        """Append blocks of samples [S] to this scan's file, all or nothing; None where they cannot be written."""
+        if self.disabled:
+            return None
+        start = self.length
+        try:
+            for block in blocks:
+                self.write(np.ascontiguousarray(block, dtype=np.float32).tobytes())
+                self.length += block.size
+        except OSError as reason:
+            self.remove_from(start)
+            self.disable(reason)
+            return None
+        except BaseException:
+            self.remove_from(start)
+            raise
+        return StoredSamples(start, self.length - start)
+
+    def write(self, samples: bytes) -> None:
+        """Write to this scan's file. Raises ``OSError`` if it fails, or is not complete."""
         if self.file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.file = (self.folder / self.file_name).open("wb", buffering=0)
-        try:
-            if self.file.write(samples) != len(samples):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError:
-            self.file.truncate(BYTES_PER_SAMPLE * self.length)
-            raise
+        if self.file.write(samples) != len(samples):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def remove_from(self, start: int) -> None:
+        """Remove the samples from ``start`` on."""
+        self.length = start
+        if self.file is not None:
+            self.file.truncate(BYTES_PER_SAMPLE * start)
+            self.file.seek(BYTES_PER_SAMPLE * start)
 
     def disable(self, reason: OSError) -> None:
         """Stop writing, with one message; the run goes on."""

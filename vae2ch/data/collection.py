@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vae2ch.config import DataConfig
 from vae2ch.data import notes
+from vae2ch.data.blocks import cut_long_recordings
+from vae2ch.data.near_copies import recordings_of
 from vae2ch.data.scan import Scan, Sound, scan
 from vae2ch.data.split import SplitRow, earlier_splits, split_by_recording
 from vae2ch.errors import InputError
@@ -17,24 +19,32 @@ NSYNTH_FOLDERS = {"train": "nsynth-train", "validation": "nsynth-valid", "test":
 
 @dataclass(frozen=True)
 class Collection:
-    """The sounds of each split, and the reason for each file that was refused."""
+    """The sounds of each split, the reason for each file that was refused, and what was left out, by reason."""
 
     root: Path
     splits: dict[str, list[Sound]]
     refused: dict[str, str]
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    recording_of: dict[str, str] = field(default_factory=dict)  # recording of each digest, where it is another one
 
     @property
     def sounds(self) -> list[Sound]:
         """Sounds of all splits."""
         return [sound for split in self.splits.values() for sound in split]
 
+    @property
+    def recordings(self) -> int:
+        """Number of different recordings."""
+        return len({self.recording_of.get(sound.digest, sound.digest) for sound in self.sounds})
+
 
 def read_collection(
-    config: DataConfig, sample_rate: int, seed: int, earlier: Mapping[str, SplitRow] | None = None
+    config: DataConfig, sample_rate: int, segment: int, seed: int, earlier: Mapping[str, SplitRow] | None = None
 ) -> Collection:
     """Find, decode and split the sounds of the configured source. Raises ``InputError`` if they cannot be used.
 
-    ``earlier`` is what a run that is resumed has noted, by file name.
+    ``segment`` is the number of samples that the model sees at once, ``earlier`` what a run that is resumed has noted,
+    by file name.
     """
     root = expand_home(config.root)
     cache = expand_home(config.cache) if config.cache else None
@@ -42,12 +52,14 @@ def read_collection(
         return read_nsynth(root, sample_rate, cache=cache, limit=config.limit)
     if config.source == "notes":
         notes.write(root)
-    found = scan(root, sample_rate, cache=cache)
+    found = scan(root, sample_rate, cache=cache, results=config.source == "notes")
     fractions = {"validation": config.validation, "test": config.test}
-    splits = split_by_recording(
-        found.sounds, **fractions, seed=seed, earlier=earlier_splits(found.sounds, earlier or {})
-    )
-    return Collection(root, splits, found.refused)
+    recording_of = recordings_of(found.sounds, sample_rate)
+    sounds, fixed = cut_long_recordings(found.sounds, recording_of, segment, **fractions)
+    recording_of |= {digest: digest for digest in fixed}
+    fixed |= earlier_splits(sounds, earlier or {})
+    splits = split_by_recording(sounds, **fractions, seed=seed, recording_of=recording_of, fixed=fixed)
+    return Collection(root, splits, found.refused, found.left_out, recording_of)
 
 
 def read_nsynth(root: Path, sample_rate: int, *, cache: Path | None, limit: int | None) -> Collection:

@@ -8,10 +8,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vae2ch import audio
+from vae2ch.data.pauses import FRAME_SAMPLES, audible_frames
 from vae2ch.data.scan import Sound
 
-SILENCE_RATIO = 1e-3  # -60 dB relative to the peak of the file
-FRAME_SAMPLES = 256  # over which silence is detected
 MIN_REMAINDER = 0.1  # of a segment; a shorter remainder at the end of a sound is dropped
 
 
@@ -25,14 +24,16 @@ class Item(NamedTuple):
 
 
 def segment_starts(wave: np.ndarray, length: int) -> list[int]:
-    """First samples of the segments of ``wave`` [S]: back to back, skipping silence; the last one may overlap."""
-    frames = np.abs(np.pad(wave, (0, -wave.size % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)).max(axis=1)
-    audible = np.flatnonzero(frames > SILENCE_RATIO * frames.max())
+    """First samples of the segments of ``wave`` [S]: back to back, skipping pauses; the last one may overlap."""
+    audible = np.flatnonzero(audible_frames(wave))
+    if not audible.size:  # constant
+        return [0]
     end = min(wave.size, (int(audible[-1]) + 1) * FRAME_SAMPLES)
     starts: list[int] = []
     position = 0
-    while (ahead := audible[audible >= position // FRAME_SAMPLES]).size:
-        start = max(position, int(ahead[0]) * FRAME_SAMPLES)
+    while position < end:
+        ahead = audible[np.searchsorted(audible, position // FRAME_SAMPLES)]
+        start = max(position, int(ahead) * FRAME_SAMPLES)
         if starts and end - start < MIN_REMAINDER * length:
             break
         if start + length > wave.size:
@@ -40,6 +41,15 @@ def segment_starts(wave: np.ndarray, length: int) -> list[int]:
         starts.append(start)
         position = start + length
     return starts
+
+
+def samples_between(starts: list[int], length: int, samples: int) -> int:
+    """Number of samples of a sound that are in none of its segments."""
+    covered, end = 0, 0
+    for start in starts:
+        covered += min(start + length, samples) - max(start, end)
+        end = min(start + length, samples)
+    return samples - covered
 
 
 def evenly_spaced(count: int, total: int) -> list[int]:
@@ -53,8 +63,12 @@ class SoundDataset(Dataset[Item]):
 
     def __init__(self, sounds: list[Sound], length: int) -> None:
         self.length = length
-        # sounds and first samples
-        self.excerpts = [(sound, start) for sound in sounds for start in segment_starts(sound.wave, length)]
+        self.excerpts: list[tuple[Sound, int]] = []  # sounds and first samples
+        self.skipped: dict[str, int] = {}  # samples of each file that are in no segment
+        for sound in sounds:
+            starts = segment_starts(sound.wave, length)
+            self.excerpts += [(sound, start) for start in starts]
+            self.skipped[sound.name] = samples_between(starts, length, sound.samples)
 
     def __len__(self) -> int:
         return len(self.excerpts)

@@ -58,18 +58,21 @@ class SoundDataModule(lightning.LightningDataModule):
         """Read the collection, at the first call. Raises ``InputError`` if the sounds cannot be used."""
         if self.datasets:
             return
-        self.collection = read_collection(self.data, self.representation.sample_rate, self.seed, self.earlier)
         length = self.representation.segment
+        self.collection = read_collection(self.data, self.representation.sample_rate, length, self.seed, self.earlier)
         self.datasets = {name: SoundDataset(sounds, length) for name, sounds in self.collection.splits.items()}
         train = self.datasets["train"]
         train.excerpts = train.excerpts[: self.data.train_segments]
 
     def table(self) -> str:
-        segments = {name: len(dataset) for name, dataset in self.datasets.items()}
-        return summary.table(self.collection, self.representation.sample_rate, self.representation.segment, segments)
+        return summary.table(self.collection, self.representation.sample_rate, self.datasets)
+
+    def recommended_preset(self) -> str:
+        """Preset for a collection of this size."""
+        return summary.recommended_preset(self.collection.recordings, sum(map(len, self.datasets.values())))
 
     def write_csv(self, path: Path) -> None:
-        summary.write_csv(self.collection, self.representation.sample_rate, path, self.earlier)
+        summary.write_csv(self.collection, self.representation.sample_rate, path, self.datasets, self.earlier)
 
     def label(self, split: str, index: int) -> str:
         """File name of a segment, with its time where needed."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vae2ch import audio
+from vae2ch.audio.content import SOUND_SUFFIXES
 from vae2ch.errors import InputError
 
 SAMPLE_RATE = 44100
@@ -177,7 +178,7 @@ def file_name(instrument: str, midi: int, loudness: str) -> str:
 def write(root: Path, seed: int = 0) -> None:
     """Write the notes that ``root`` lacks. Raises ``InputError`` if it holds other sounds, or cannot be written."""
     names = {note: file_name(*note) for note in catalogue(seed)}
-    others = {path.name for path in root.rglob("*") if path.suffix.lower() in audio.SUFFIXES} - set(names.values())
+    others = {path.name for path in root.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES} - set(names.values())
     if others:
         raise InputError(
             f"data.root: {root} holds {min(others)}, which is none of the built-in notes; "
@@ -185,4 +186,4 @@ def write(root: Path, seed: int = 0) -> None:
         )
     for note, name in names.items():
         if not (root / name).exists():
-            audio.write(root / name, render(*note, seed), SAMPLE_RATE, "PCM_16")
+            audio.write(root / name, render(*note, seed), SAMPLE_RATE, "PCM_16", result=True)

@@ -2,43 +2,70 @@
 
 import csv
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from vae2ch.audio import summarise
 from vae2ch.data.collection import Collection
+from vae2ch.data.dataset import SoundDataset
 from vae2ch.data.split import SPLITS, SplitRow
 from vae2ch.errors import InputError
 from vae2ch.files import replace_text
 
 REMOVED = "removed"  # remark of a file that was in the collection before
 MAX_LISTED = 20  # files listed in the table for each kind of remark; the CSV file has all
+MIN_GROUPED = 4  # files of one suffix that are listed together if their remark is the same
+SEGMENTS_PER_RECORDING = 4  # those of a long recording are more alike than as many recordings
 
 
-def recommended_preset(files: int) -> str:
-    """Preset for a collection with this number of files."""
-    return "heavy" if files < 60 else "medium" if files < 250 else "light"
+def recommended_preset(recordings: int, segments: int) -> str:
+    """Preset for a collection of this size."""
+    sounds = min(segments, SEGMENTS_PER_RECORDING * recordings)
+    return "heavy" if sounds < 60 else "medium" if sounds < 250 else "light"
 
 
-def table(collection: Collection, sample_rate: int, segment: int, segments: dict[str, int]) -> str:
-    """Table of files, seconds and segments of each split, refused files, and the recommended preset."""
+def table(collection: Collection, sample_rate: int, datasets: Mapping[str, SoundDataset]) -> str:
+    """Table of files, seconds and segments of each split, of what was not used, and the recommended preset."""
     sounds = collection.sounds
+    segment = next(iter(datasets.values())).length / sample_rate
     seconds = sum(sound.samples for sound in sounds) / sample_rate
-    padded = sum(sound.samples < segment for sound in sounds)
-    remarks = [f"    {sound.name}: {sound.remark}" for sound in sounds if sound.remark]
-    refused = [f"    {name}: {reason}" for name, reason in collection.refused.items()]
+    copies = len({sound.digest for sound in sounds}) - collection.recordings
+    padded = sum(sound.samples < segment * sample_rate for sound in sounds)
+    pauses = [skipped / sample_rate for dataset in datasets.values() for skipped in dataset.skipped.values() if skipped]
+    segments = {split: len(dataset) for split, dataset in datasets.items()}
     splits = " · ".join(f"{name} {segments[name]} ({len(collection.splits[name])} files)" for name in SPLITS)
+    total = sum(segments.values())
+    preset = recommended_preset(collection.recordings, total)
+    near = f", {copies} of them near copies (in the split of their original)" if copies else ""
     lines = [
         f"Sounds in {collection.root}, resampled to {sample_rate} Hz mono",
-        f"  kept      {len(sounds)} files, {seconds:.1f} s",
-        *shorten(remarks),
-        f"  padded    {padded} of them, shorter than a segment ({segment / sample_rate:.2f} s)",
-        f"  refused   {len(refused)} files",
-        *shorten(refused),
+        f"  kept      {len(sounds)} files, {seconds:.1f} s: {collection.recordings} different recordings{near}",
+        *shorten(listed({sound.name: sound.remark for sound in sounds if sound.remark})),
+        f"  padded    {padded} of them, shorter than a segment ({segment:.2f} s)",
+        f"  skipped   {sum(pauses):.1f} s in {len(pauses)} of them: pauses, and ends of less than a tenth of a segment",
+        f"  refused   {len(collection.refused)} files",
+        *shorten(listed(collection.refused)),
+        *(f"  left out  {line}" for line in summarise(collection.left_out)),
         f"  segments  {splits}",
-        f"  preset    {recommended_preset(len(sounds))} is recommended for {len(sounds)} files",
+        f"  preset    {preset} is recommended for {collection.recordings} recordings, {total} segments",
     ]
     return "\n".join(lines)
+
+
+def listed(remarks: Mapping[str, str]) -> list[str]:
+    """A line for each file with its remark; files of one suffix with the same remark have one together."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, remark in remarks.items():
+        groups.setdefault((os.path.splitext(name)[1].lower(), remark), []).append(name)
+    lines = []
+    for (suffix, remark), names in groups.items():
+        if len(names) < MIN_GROUPED:
+            lines += [f"    {name}: {remark}" for name in names]
+        else:
+            lines.append(f"    {len(names)} {suffix or 'other'} files, as {names[0]}: {remark}")
+    return lines
 
 
 def shorten(lines: list[str]) -> list[str]:
@@ -48,22 +75,33 @@ def shorten(lines: list[str]) -> list[str]:
 
 
 def write_csv(
-    collection: Collection, sample_rate: int, path: Path, earlier: Mapping[str, SplitRow] = MappingProxyType({})
+    collection: Collection,
+    sample_rate: int,
+    path: Path,
+    datasets: Mapping[str, SoundDataset],
+    earlier: Mapping[str, SplitRow] = MappingProxyType({}),
 ) -> None:
-    """Write one row for each file: name, split, seconds, digest of the decoded samples, remark.
+    """Write one row for each file: name, split, seconds, seconds in no segment, digest, recording, remark.
 
-    Held-out files of ``earlier`` that have been removed are kept, so that they stay held out if they return.
+    Digests are of the decoded samples, and near copies have the digest of one of them as their recording. Held-out
+    files of ``earlier`` that have been removed are kept, so that they stay held out if they return.
     """
     text = io.StringIO(newline="")
     rows = csv.writer(text)
-    rows.writerow(["file", "split", "seconds", "digest", "remark"])
+    rows.writerow(["file", "split", "seconds", "skipped", "digest", "recording", "remark"])
     for split, sounds in collection.splits.items():
         for sound in sounds:
-            rows.writerow([sound.name, split, f"{sound.samples / sample_rate:.3f}", sound.digest, sound.remark])
-    rows.writerows([name, "refused", "", "", reason] for name, reason in collection.refused.items())
+            seconds, skipped = sound.samples / sample_rate, datasets[split].skipped[sound.name] / sample_rate
+            recording = collection.recording_of.get(sound.digest, sound.digest)
+            rows.writerow(
+                [sound.name, split, f"{seconds:.3f}", f"{skipped:.3f}", sound.digest, recording, sound.remark]
+            )
+    rows.writerows([name, "refused", "", "", "", "", reason] for name, reason in collection.refused.items())
+    for reason, names in collection.left_out.items():
+        rows.writerows([name, "left out", "", "", "", "", reason] for name in names)
     present = {sound.name for sound in collection.sounds}
     gone = {name: row for name, row in earlier.items() if name not in present and row.split != "train"}
-    rows.writerows([name, row.split, "", row.digest, REMOVED] for name, row in gone.items())
+    rows.writerows([name, row.split, "", "", row.digest, "", REMOVED] for name, row in gone.items())
     replace_text(path, text.getvalue())
 
 

@@ -1,0 +1,86 @@
+"""What a file holds, by its suffix and by its first bytes."""
+
+HEAD_BYTES = 16
+
+# of containers and codecs that libsndfile or FFmpeg reads; files of other suffixes are judged by their first bytes
+SOUND_SUFFIXES = {
+    ".8svx", ".aa3", ".aac", ".ac3", ".adts", ".aif", ".aifc", ".aiff", ".alac", ".amr", ".ape", ".au", ".avi",
+    ".avr", ".bwf", ".caf", ".dff", ".dsf", ".dts", ".eac3", ".flac", ".flv", ".htk", ".iff", ".ircam", ".m2ts",
+    ".m4a", ".m4b", ".m4r", ".m4v", ".mat", ".mka", ".mkv", ".mov", ".mp1", ".mp2", ".mp3", ".mp4", ".mpc", ".mpeg",
+    ".mpg", ".mpga", ".mts", ".nist", ".oga", ".ogg", ".ogv", ".oma", ".opus", ".paf", ".pvf", ".qoa", ".ra", ".rf64",
+    ".rm", ".sd2", ".sds", ".sf", ".snd", ".spx", ".sph", ".svx", ".tak", ".tta", ".voc", ".w64", ".wav", ".wave",
+    ".weba", ".webm", ".wma", ".wmv", ".wv", ".wve", ".xi", ".3gp", ".3g2",
+}  # fmt: skip
+UNFINISHED_SUFFIXES = {".part", ".partial", ".crdownload", ".download", ".tmp", ".temp"}
+
+# position and bytes
+SOUND_SIGNATURES = (
+    (8, b"WAVE"),
+    (0, b"RF64"),
+    (0, b"BW64"),
+    (0, b"riff.\x91\xcf\x11"),  # Wave64
+    (0, b"fLaC"),
+    (0, b"OggS"),
+    (0, b"ID3"),
+    (8, b"AIFF"),
+    (8, b"AIFC"),
+    (8, b"8SVX"),
+    (8, b"16SV"),
+    (0, b"caff"),
+    (0, b".snd"),
+    (0, b"dns."),
+    (0, b"Creative Voice"),
+    (0, b"NIST_1A"),
+    (0, b" paf"),
+    (0, b"fap "),
+    (0, b"PVF1"),
+    (0, b"2BIT"),
+    (0, b"\x64\xa3\x01\x00"),  # IRCAM
+    (0, b"Extended Instrum"),  # XI
+    (4, b"ftyp"),  # MP4
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # ASF: WMA
+    (0, b"\x1a\x45\xdf\xa3"),  # Matroska, WebM
+    (0, b"wvpk"),
+    (0, b"MAC "),
+    (0, b"TTA1"),
+    (0, b"tBaK"),
+    (0, b"MPCK"),
+    (0, b"DSD "),
+    (0, b"#!AMR"),
+    (0, b"qoaf"),
+)
+OTHER_SIGNATURES = {
+    b"<": "it is a web page or XML",
+    b"PK\x03\x04": "it is a ZIP archive",
+    b"PK\x05\x06": "it is a ZIP archive",
+    b"Rar!": "it is a RAR archive",
+    b"7z\xbc\xaf": "it is a 7-Zip archive",
+    b"\x1f\x8b": "it is a gzip archive",
+    b"\x00\x05\x16\x07": "it is the metadata of a Mac file, without the sound",
+    b"version https://": "it is a Git LFS pointer, and the sound was not downloaded",
+    b"%PDF": "it is a PDF document",
+    b"\x89PNG": "it is an image",
+    b"\xff\xd8\xff": "it is an image",
+    b"GIF8": "it is an image",
+    b"MThd": "it is MIDI, which has notes and no sound",
+    b"{": "it is JSON",
+}
+
+
+def is_sound(head: bytes) -> bool:
+    """Whether the first ``HEAD_BYTES`` of a file are those of a format that is read."""
+    return any(head[start : start + len(mark)] == mark for start, mark in SOUND_SIGNATURES)
+
+
+def describe(head: bytes) -> str:
+    """What a file that does not decode is, by its first bytes; "" if they do not tell."""
+    if not head.strip(b"\0"):
+        return "it begins with zeros"
+    if head[4:8] == b"ftyp":
+        return "it is a damaged or protected MP4 file"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for mark, kind in OTHER_SIGNATURES.items():
+        if head.startswith(mark) or text.startswith(mark):
+            return kind
+    printable = head.isascii() and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
+    return "it is text" if printable and not is_sound(head) and not head.startswith((b"RIFF", b"FORM")) else ""

@@ -1,0 +1,129 @@
+"""Decode by FFmpeg (PyAV): formats that libsndfile does not know, and what follows damage or a false length."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import av
+import numpy as np
+
+from vae2ch.audio.errors import DecodingError, UnreadableError
+from vae2ch.audio.patched_file import PatchedFile
+
+MIN_BLOCK_VALUES = 1 << 18
+MAX_SAMPLES = 2**40  # that a file may say it has; more is a placeholder
+FFMPEG_ERRNO = 1000  # FFmpeg's own error numbers are larger, those of the system smaller
+# those of sound and video; playlists and the like could name other files
+FORMATS = (
+    "aac,ac3,adx,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,ircam,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,"
+    "nistsphere,ogg,oma,paf,pvf,qoa,rm,sds,sox,tak,tta,voc,w64,wav,wv,wve,xwma"
+)
+
+
+class FFmpegDecoder:
+    """One pass over a file; ``patches`` as for libsndfile. Raises ``DecodingError`` if FFmpeg does not open it."""
+
+    bits = 0  # of quantised samples: not known
+
+    def __init__(self, path: Path, patches: Mapping[int, bytes] = MappingProxyType({})) -> None:
+        self.damaged = False
+        # as an open file, so that the system's errors keep their text, and the suffix is no hint
+        self.source = PatchedFile(path, patches)
+        try:
+            self.container = av.open(
+                self.source, options={"format_whitelist": FORMATS}, metadata_errors="backslashreplace"
+            )
+        except (av.FFmpegError, ValueError) as error:
+            self.source.close()
+            raise as_decoding_error(error) from None
+        stream = self.container.streams.best("audio")
+        if stream is None or not stream.rate or not stream.channels:
+            self.close()
+            raise DecodingError("does not decode" if stream else "holds no sound")
+        self.stream, self.rate = stream, stream.rate
+        seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        self.claimed = min(max(0, round(seconds * self.rate)), MAX_SAMPLES)
+
+    def close(self) -> None:
+        self.container.close()
+        self.source.close()
+
+    def seconds(self) -> float:
+        """Seconds of the packets, which are not decoded."""
+        try:
+            found = sum(packet.duration or 0 for packet in self.container.demux(self.stream))
+            return float(found * (self.stream.time_base or 0))
+        except av.FFmpegError:
+            return 0.0
+        finally:
+            self.close()
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Float32 samples [S, C], in blocks. Raises ``DecodingError`` if most of the file does not decode."""
+        parts: list[np.ndarray] = []
+        try:
+            for part in self.converted():
+                parts.append(part)
+                if sum(part.size for part in parts) >= MIN_BLOCK_VALUES:
+                    yield np.concatenate(parts)
+                    parts = []
+            if parts:
+                yield np.concatenate(parts)
+        finally:
+            self.close()
+
+    def converted(self) -> Iterator[np.ndarray]:
+        """Samples [S, C] of all frames, at the rate and with the channels of the first."""
+        convert: Any = None
+        kind, layout = None, None
+        for frame in self.frames():
+            found = (frame.sample_rate, frame.layout.name, frame.format.name)
+            if found != kind:
+                if convert:
+                    yield from samples(convert.resample(None))
+                else:
+                    layout, self.rate = frame.layout, frame.sample_rate
+                convert, kind = av.AudioResampler("fltp", layout, self.rate), found
+            yield from samples(convert.resample(frame))
+        if convert:
+            yield from samples(convert.resample(None))
+
+    def frames(self) -> Iterator[av.AudioFrame]:
+        """Decoded frames; packets that do not decode are skipped. Raises ``DecodingError`` if those are the most."""
+        good, bad = 0, 0
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                decoded = next(packets).decode()
+            except StopIteration:
+                break
+            except av.FFmpegError as error:
+                if is_of_system(error):
+                    raise as_decoding_error(error) from None
+                bad += 1
+                continue
+            good += 1
+            yield from decoded
+        self.damaged = bad > 0
+        if bad > good:
+            raise DecodingError("does not decode")
+
+
+def samples(frames: list[av.AudioFrame]) -> Iterator[np.ndarray]:
+    """Samples [S, C] of planar frames."""
+    for frame in frames:
+        yield np.ascontiguousarray(frame.to_ndarray().T)
+
+
+def is_of_system(error: Exception) -> bool:
+    """Whether an error has a number of the system, and none of FFmpeg's own."""
+    number = getattr(error, "errno", None)
+    return isinstance(error, OSError) and number is not None and 0 < number < FFMPEG_ERRNO
+
+
+def as_decoding_error(error: Exception) -> DecodingError:
+    """The error for what FFmpeg raises; the system's errors keep their text."""
+    if isinstance(error, OSError) and is_of_system(error):
+        return UnreadableError.of(error)
+    return DecodingError("does not decode")

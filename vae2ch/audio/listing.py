@@ -1,0 +1,165 @@
+"""Find the sound files below a folder, and say what was left out."""
+
+import os
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vae2ch.audio import content
+from vae2ch.errors import InputError
+
+# deleted and older files, and the metadata of other systems; names are compared in lower case
+SYSTEM_FOLDERS = frozenset(
+    {
+        "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found", "__macosx",
+        "@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "@tmp",  # network drives
+        "files_trashbin", "files_versions",  # Nextcloud
+    }
+)  # fmt: skip
+RUN_FILES = (".hydra", "run.json")  # a folder with both is a run of this program
+MAX_NAMED = 3  # examples in a summary
+OTHER = "other files"
+
+
+@dataclass
+class Listing:
+    """Sound files below a folder, sorted, and what was left out: names by reason."""
+
+    root: Path
+    files: list[Path] = field(default_factory=list)
+    links: list[Path] = field(default_factory=list)  # to files, not among ``files`` yet
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+
+    def leave_out(self, reason: str, path: Path) -> None:
+        self.left_out.setdefault(reason, []).append(printable(path.relative_to(self.root)))
+
+
+def summarise(left_out: dict[str, list[str]]) -> list[str]:
+    """One line for each reason, with the number of names and some of them."""
+    lines = []
+    for reason, names in left_out.items():
+        named = ", ".join(names[:MAX_NAMED]) + (", ..." if len(names) > MAX_NAMED else "")
+        lines.append(f"{len(names)} {reason}: {suffixes_of(names) if reason == OTHER else named}")
+    return lines
+
+
+def suffixes_of(names: list[str]) -> str:
+    """Suffixes of file names, with how many have each."""
+    counts = Counter(os.path.splitext(name)[1].lower() or "no suffix" for name in names)
+    shown = [f"{suffix} {count}" for suffix, count in counts.most_common(5)]
+    return ", ".join(shown) + (", ..." if len(counts) > len(shown) else "")
+
+
+def printable(path: Path) -> str:
+    """Path as text that can be printed and stored, whatever bytes its name has."""
+    return path.as_posix().encode(errors="backslashreplace").decode()
+
+
+def list_files(root: Path) -> Listing:
+    """Sound files below ``root``; links to folders are followed, each place once. Raises ``InputError`` if none.
+
+    Left out are hidden files and folders, trash and version folders of systems, folders of runs, and files that are
+    neither named as a sound nor begin as one.
+    """
+    if not root.is_dir():
+        state = "is a file, not a folder" if root.exists() else "does not exist"
+        raise InputError(f"{root} {state}; give a folder of sound files")
+    listing = Listing(root)
+    for folder, entries in walk(listing):
+        for entry in entries:
+            sort_file(listing, folder / entry.name, entry)
+    add_links(listing)
+    listing.files.sort()
+    if not listing.files:
+        raise InputError("; ".join([f"no sound file in {root}", *summarise(listing.left_out)]))
+    return listing
+
+
+def walk(listing: Listing) -> Iterator[tuple[Path, list[os.DirEntry]]]:
+    """Folders below a root, with their files. Linked folders come last, so that a place has its own name if it has one.
+
+    Those that are left out are added to the listing.
+    """
+    root = Path(os.path.realpath(listing.root))
+    visited: set[Path] = set()
+    waiting, linked = [listing.root], deque[Path]()
+    while waiting or linked:
+        folder = waiting.pop() if waiting else linked.popleft()
+        place = Path(os.path.realpath(folder))
+        if place in visited or (root != place and root.is_relative_to(place)):
+            listing.leave_out("links to folders that are listed already", folder)
+            continue
+        visited.add(place)
+        folders, files = entries_of(folder, listing)
+        for entry in reversed(folders):
+            path = folder / entry.name
+            if reason := reason_to_skip(path):
+                listing.leave_out(reason, path)
+            else:
+                (linked if entry.is_symlink() else waiting).append(path)
+        yield folder, files
+
+
+def entries_of(folder: Path, listing: Listing) -> tuple[list[os.DirEntry], list[os.DirEntry]]:
+    """Folders and files in a folder, sorted; none, and a note in the listing, if it cannot be read."""
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        listing.leave_out(f"folders that cannot be read ({(error.strerror or str(error)).lower()})", folder)
+        return [], []
+    return [entry for entry in entries if is_folder(entry)], [entry for entry in entries if not is_folder(entry)]
+
+
+def reason_to_skip(folder: Path) -> str:
+    """Why a folder holds nothing to train on, or ""."""
+    if folder.name.startswith("."):
+        return "hidden folders"
+    if folder.name.lower() in SYSTEM_FOLDERS:
+        return "trash and system folders"
+    return "folders of runs" if all((folder / name).exists() for name in RUN_FILES) else ""
+
+
+def is_folder(entry: os.DirEntry) -> bool:
+    """Whether an entry is a folder or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link loop
+        return False
+
+
+def sort_file(listing: Listing, path: Path, entry: os.DirEntry) -> None:
+    """Add a file to the sounds, to the links, or to what is left out."""
+    stem, suffix = os.path.splitext(entry.name.lower())
+    if entry.name.startswith("."):
+        listing.leave_out("hidden files", path)
+    elif suffix in content.UNFINISHED_SUFFIXES and os.path.splitext(stem)[1] in content.SOUND_SUFFIXES:
+        listing.leave_out("unfinished downloads", path)
+    elif suffix in content.SOUND_SUFFIXES or begins_as_sound(path, entry):
+        (listing.links if entry.is_symlink() else listing.files).append(path)
+    else:
+        listing.leave_out(OTHER if path.exists() else "links that lead nowhere", path)
+
+
+def begins_as_sound(path: Path, entry: os.DirEntry) -> bool:
+    """Whether a file of an unknown suffix begins like a sound."""
+    try:
+        if not entry.is_file():  # reading a pipe would block
+            return False
+        with path.open("rb", buffering=0) as file:
+            return content.is_sound(file.read(content.HEAD_BYTES))
+    except OSError:
+        return False
+
+
+def add_links(listing: Listing) -> None:
+    """Add the links to files that are not listed under their own name."""
+    listed = {os.path.realpath(path) for path in listing.files} if listing.links else set()
+    for path in sorted(listing.links):
+        place = os.path.realpath(path)
+        if place in listed:
+            listing.leave_out("links to files that are listed already", path)
+        else:
+            listed.add(place)
+            listing.files.append(path)

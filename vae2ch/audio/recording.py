@@ -1,0 +1,268 @@
+"""A sound file as mono samples: decoded once to measure it, then again, or from memory, in blocks."""
+
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from vae2ch.audio import content, headers
+from vae2ch.audio.errors import DecodingError, UnreadableError
+from vae2ch.audio.holes import hole_samples
+from vae2ch.audio.libsndfile import LibsndfileDecoder
+from vae2ch.audio.messages import captured_messages
+from vae2ch.audio.mixing import Statistics, is_constant, measure, mix
+from vae2ch.audio.resampling import resample_blocks
+
+SAMPLE_RATES_HZ = (1_000, 1_000_000)
+MAX_PEAK = 100.0  # 40 dB re full scale; a file with a larger peak is refused
+MAX_KEPT_VALUES = 1 << 23  # decoded samples kept for the second pass (32 MB)
+MISSING_SECONDS = 0.1  # a difference of lengths below this is no remark
+ROUNDING_STEPS = 2  # a range of so many quantisation steps is noise of rounding
+CONVERT = "convert it to WAV or FLAC, for example with Audacity or ffmpeg"
+STREAMED_FORMATS = ("MP3", "OGG")  # whose length libsndfile estimates, or takes from the first of several parts
+
+
+class Decoder(Protocol):
+    """One pass over a file."""
+
+    rate: int  # Hz
+    claimed: int  # samples per channel that the file says it has; 0 if it does not say
+    bits: int  # of samples quantised to integers, else 0
+    damaged: bool  # whether something was skipped, known at the end
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Float32 samples [S, C], in blocks. Raises ``DecodingError`` at damage."""
+
+
+@dataclass
+class Attempt:
+    """What one decoder makes of a file."""
+
+    make: Callable[[], Decoder]
+    error: str = ""
+    remark: str = ""  # on the length that was claimed
+    kept: list[np.ndarray] | None = field(default_factory=list)  # None: too long
+    statistics: Statistics = field(default_factory=Statistics)
+    decoder: Decoder | None = None
+
+    def run(self) -> "Attempt":
+        """Decode and measure the file."""
+        try:
+            self.decoder = self.make()
+            for block in self.decoder.blocks():
+                self.statistics.add(block, mix(block, None))
+                self.keep(block)
+        except DecodingError as reason:
+            if isinstance(reason, UnreadableError):
+                raise
+            self.error = str(reason)
+        return self
+
+    def keep(self, block: np.ndarray) -> None:
+        """Keep a block in memory, if the sound is short."""
+        if self.kept is not None:
+            self.kept.append(block)
+            if sum(part.size for part in self.kept) > MAX_KEPT_VALUES:
+                self.kept = None
+
+    def again(self) -> Iterator[np.ndarray]:
+        """The blocks [S, C] once more."""
+        if self.kept is not None:
+            yield from self.kept
+            return
+        left = self.statistics.samples
+        try:
+            for block in self.make().blocks():
+                yield block[:left]
+                left -= min(left, len(block))
+        except UnreadableError:
+            raise
+        except DecodingError:  # at the same place as in the first pass
+            pass
+        except OSError as error:
+            raise UnreadableError.of(error) from None
+
+    @property
+    def seconds(self) -> float:
+        """Decoded seconds."""
+        return self.statistics.samples / self.decoder.rate if self.decoder else 0.0
+
+    @property
+    def claimed_seconds(self) -> float:
+        """Seconds that the file says it has; 0 if it does not say."""
+        return self.decoder.claimed / self.decoder.rate if self.decoder else 0.0
+
+
+@dataclass
+class Recording:
+    """Mono samples of a file at its own rate, without a constant offset."""
+
+    rate: int  # Hz
+    samples: int
+    peak: float  # largest absolute sample
+    remark: str  # what is unusual about the file, or ""
+    is_result: bool  # written by this program
+    silence: str  # why it holds no sound, or ""
+    blocks: Callable[[], Iterator[np.ndarray]]  # float32 [S]; to be called any number of times
+
+    def resampled(self, rate: int) -> Iterator[np.ndarray]:
+        """Blocks [S] at a rate in Hz."""
+        return resample_blocks(self.blocks(), self.rate, rate)
+
+
+def open_recording(path: Path) -> Recording:
+    """Decode a file in one pass and measure it; its memory does not depend on its length.
+
+    Channels are averaged, or the loudest one is taken if they cancel. A damaged file is decoded as far as it can be.
+    Raises ``DecodingError``, with the reason, if it has no usable sound, and ``UnreadableError`` at an error of the
+    system.
+    """
+    try:
+        check_regular_file(path)
+        with captured_messages() as messages:
+            with path.open("rb") as file:
+                head = file.read(content.HEAD_BYTES)
+                file.seek(0)
+                header = headers.inspect(file)
+            attempt = best_attempt(path, header.patches, head)
+            return recording(attempt, header, damaged="error" in messages().lower())
+    except (OSError, MemoryError) as error:
+        raise UnreadableError.of(error) from None
+
+
+def best_attempt(path: Path, patches: dict[int, bytes], head: bytes) -> Attempt:
+    """What libsndfile decodes or, if FFmpeg decodes more, that. Raises ``DecodingError`` if there is nothing."""
+    first = Attempt(lambda: LibsndfileDecoder(path, patches)).run()
+    if is_complete(first, path):
+        return first
+    from vae2ch.audio.ffmpeg import FFmpegDecoder  # here, as few files need it
+
+    second = Attempt(lambda: FFmpegDecoder(path, patches)).run()
+    best = second if second.seconds > first.seconds + MISSING_SECONDS else first
+    if best is second and first.decoder and first.decoder.claimed:
+        best.remark = f"its header says {first.claimed_seconds:.1f} s; {best.seconds:.1f} s are read"
+    if not best.statistics.samples:
+        if first.decoder and not first.error:
+            raise DecodingError("holds no samples")
+        raise DecodingError(f"does not decode: {content.describe(head) or first.error}; {CONVERT}")
+    return best
+
+
+def is_complete(attempt: Attempt, path: Path) -> bool:
+    """Whether libsndfile has decoded all of a file."""
+    decoder = attempt.decoder
+    if not isinstance(decoder, LibsndfileDecoder) or attempt.error or not attempt.statistics.samples:
+        return False
+    if attempt.claimed_seconds > attempt.seconds + MISSING_SECONDS:
+        return False
+    if decoder.format not in STREAMED_FORMATS:
+        return True
+    from vae2ch.audio.ffmpeg import FFmpegDecoder
+
+    try:
+        return FFmpegDecoder(path).seconds() < attempt.seconds + MISSING_SECONDS
+    except DecodingError:
+        return True
+
+
+def recording(attempt: Attempt, header: headers.Header, damaged: bool) -> Recording:
+    """The recording of an attempt. Raises ``DecodingError`` if its samples cannot be used."""
+    decoder, statistics = attempt.decoder, attempt.statistics
+    assert decoder is not None
+    if not SAMPLE_RATES_HZ[0] <= decoder.rate <= SAMPLE_RATES_HZ[1]:
+        raise DecodingError("claims a sample rate of {} Hz; {} to {} are read".format(decoder.rate, *SAMPLE_RATES_HZ))
+    remarks = [*header.remarks, *length_remarks(attempt, damaged)]
+    channel = statistics.loudest_channel()
+    if channel is not None:
+        remarks.append(f"its channels cancel each other: channel {channel + 1} is used instead of their mean")
+        statistics = measure(attempt.again(), channel)
+    scale = scale_of(header, statistics)
+    offset = offset_of(statistics, decoder.bits, lambda: (mix(block, channel) for block in attempt.again()))
+    peak = scale * max(statistics.high - offset, offset - statistics.low)
+    check_peak(peak)
+    if offset:
+        remarks.append(f"a constant offset of {scale * offset:.2g} is removed")
+
+    def blocks() -> Iterator[np.ndarray]:
+        for block in attempt.again():
+            mono = mix(block, channel)
+            yield mono if scale == 1 and offset == 0 else np.float32(scale) * (mono - np.float32(offset))
+
+    if statistics.may_have_holes() and (
+        zeros := hole_samples((mix(b, channel) for b in attempt.again()), peak / scale)
+    ):
+        remarks.append(f"holes of zeros, {zeros / decoder.rate:.1f} s in all")
+    silence = reason_for_silence(scale * statistics.low, scale * statistics.high, decoder.bits)
+    return Recording(decoder.rate, statistics.samples, peak, "; ".join(remarks), header.is_result, silence, blocks)
+
+
+def length_remarks(attempt: Attempt, damaged: bool) -> Iterator[str]:
+    """What is unusual about the length of a file, or missing in it."""
+    found, claimed = attempt.seconds, attempt.claimed_seconds
+    if claimed > found + max(MISSING_SECONDS, 0.01 * claimed):
+        yield f"damaged or cut short: {found:.1f} of {claimed:.1f} s"
+    elif attempt.remark:
+        yield attempt.remark
+    elif attempt.error or damaged or (attempt.decoder and attempt.decoder.damaged):
+        yield f"damaged: the {found:.1f} s that decode are used"
+
+
+def offset_of(statistics: Statistics, bits: int, blocks: Callable[[], Iterator[np.ndarray]]) -> float:
+    """Constant offset of a sound; ``blocks`` returns its mono samples [S], which are read if there may be one."""
+    offset = statistics.offset(smallest=2.0 ** (1 - bits) if bits else 0.0)
+    return offset if offset and is_constant(blocks(), offset) else 0.0
+
+
+def scale_of(header: headers.Header, statistics: Statistics) -> float:
+    """Factor of samples that lie in the lower bits of their containers, else 1."""
+    highest = 2.0**-header.shift
+    return 2.0**header.shift if header.shift and max(statistics.high, -statistics.low) <= highest else 1.0
+
+
+def check_peak(peak: float) -> None:
+    """Raise ``DecodingError`` if samples are not finite, or far above full scale."""
+    if not np.isfinite(peak):
+        raise DecodingError("has samples that are NaN or infinite; export it again")
+    if peak > MAX_PEAK:
+        raise DecodingError(f"has a peak of {peak:.3g}, where full scale is 1; export it with a lower level")
+
+
+def reason_for_silence(low: float, high: float, bits: int) -> str:
+    """Why samples of this range, in a format with so many bits, are no sound; "" if they are."""
+    if low == high:
+        return f"holds no sound, only a constant of {low:.2g}" if low else "silent"
+    if bits and (high - low) * 2 ** (bits - 1) <= ROUNDING_STEPS:
+        return f"holds no sound, only the noise of rounding to {bits} bits"
+    return ""
+
+
+def decode(path: Path) -> tuple[np.ndarray, int, str]:
+    """Mono float32 samples [S], sample rate in Hz, and a remark ("" if nothing is unusual); raises as above."""
+    found = open_recording(path)
+    return joined(found.blocks()), found.rate, found.remark
+
+
+def load(path: Path, sample_rate: int) -> np.ndarray:
+    """Mono float32 samples [S] of a file at ``sample_rate`` Hz. Raises ``DecodingError``."""
+    return joined(open_recording(path).resampled(sample_rate))
+
+
+def joined(blocks: Iterator[np.ndarray]) -> np.ndarray:
+    """Samples of all blocks  [S]"""
+    return np.concatenate(list(blocks))
+
+
+def check_regular_file(path: Path) -> None:
+    """Raise ``DecodingError`` if a file is empty, not regular, or has a name that libsndfile cannot take."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise DecodingError("its name is not valid UTF-8; rename it") from None
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise DecodingError("not a regular file")
+    if status.st_size == 0:
+        raise DecodingError("empty (0 bytes)")
