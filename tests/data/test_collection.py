@@ -119,11 +119,11 @@ def test_the_notes_are_completed_and_read(tmp_path):
     assert [found[name].samples for name in names[:3]] == [2 * RATE, 2 * RATE, 300]
 
 
-@pytest.mark.parametrize(
-    ("recordings", "segments", "preset"),
-    [(3, 3, "heavy"), (59, 59, "heavy"), (60, 60, "medium"), (249, 249, "medium"), (250, 250, "light"), (5, 900, "heavy"),
-     (20, 900, "medium"), (900, 59, "heavy")],
-)  # fmt: skip
+SIZES = [(3, 3, "heavy"), (59, 59, "heavy"), (60, 60, "medium"), (249, 249, "medium"), (250, 250, "light")]
+LONG = [(1, 3000, "heavy"), (20, 900, "medium"), (100, 900, "light")]
+
+
+@pytest.mark.parametrize(("recordings", "segments", "preset"), SIZES + LONG)
 def test_small_collections_get_a_stronger_preset(recordings, segments, preset):
     assert summary.recommended_preset(recordings, segments) == preset
 
@@ -144,7 +144,7 @@ def test_the_table_counts_seconds_padded_files_pauses_copies_and_remarks(tmp_pat
     assert "kept      4 files, 19.8 s: 3 different recordings, 1 of them near copies" in text
     assert "2.wav: odd" in text
     assert "padded    2 of them, shorter than a segment (1.00 s)" in text
-    assert "skipped   7.8 s in 1 of them: pauses" in text
+    assert "skipped   8.8 s in 1 of them: pauses" in text
     assert "train 13 (4 files) · validation 0 (0 files) · test 0 (0 files)" in text
     assert "heavy is recommended for 3 recordings, 13 segments" in text
 

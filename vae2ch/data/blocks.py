@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from vae2ch.data.dataset import segment_starts
 from vae2ch.data.scan import Sound
 
 MIN_SEGMENTS = 30  # in a recording that is cut
@@ -27,44 +28,55 @@ def cut_long_recordings(
     kept: list[Sound] = []
     splits: dict[str, str] = {}
     for sound in sounds:
-        alone = len(longest) < MIN_RECORDINGS
         dominant = len(longest) < FEW_RECORDINGS and sound.samples > DOMINANT_SHARE * total
-        if not (alone or dominant) or sound.samples < MIN_SEGMENTS * segment:
-            kept.append(sound)
-            continue
-        for split, start, stop in block_limits(sound.samples, segment, validation=validation, test=test):
-            block = cut(sound, split, start, stop)
-            kept.append(block)
-            splits[block.digest] = split
+        blocks = {}
+        if len(longest) < MIN_RECORDINGS or dominant:
+            blocks = block_limits(sound, segment, validation=validation, test=test)
+        cut = [part_of(sound, split, *limits) for split, limits in blocks.items()]
+        splits |= {part.digest: split for part, split in zip(cut, blocks, strict=True)}
+        kept += cut or [sound]
     return kept, splits
 
 
-def block_limits(samples: int, gap: int, *, validation: float, test: float) -> list[tuple[str, int, int]]:
-    """Split, first sample and end of each block of a recording: training, then validation, then test."""
-    held_out = [max(gap, int(fraction * samples)) for fraction in (validation, test)]
-    test_start = samples - held_out[1]
-    validation_start = test_start - gap - held_out[0]
-    return [
-        ("train", 0, validation_start - gap),
-        ("validation", validation_start, test_start - gap),
-        ("test", test_start, samples),
-    ]
+def block_limits(sound: Sound, segment: int, *, validation: float, test: float) -> dict[str, tuple[int, int]]:
+    """First sample and end of each split's block, which has its share of the segments; none if those are few."""
+    if sound.samples < MIN_SEGMENTS * segment:
+        return {}
+    starts = segment_starts(sound.wave, segment)  # not of the samples, which may be pauses
+    if len(starts) < MIN_SEGMENTS:
+        return {}
+    test_count, validation_count = (max(1, int(fraction * len(starts))) for fraction in (test, validation))
+    first_of_test = len(starts) - test_count
+    first_of_validation = first_of_test - 1 - validation_count
+    bounds = {
+        "train": (0, first_of_validation - 1),
+        "validation": (first_of_validation, first_of_test - 1),
+        "test": (first_of_test, len(starts)),
+    }
+    if bounds["train"][1] < 1:
+        return {}
+    return {split: (starts[first], starts[end - 1] + segment) for split, (first, end) in bounds.items()}
 
 
-def cut(sound: Sound, split: str, start: int, stop: int) -> Sound:
+def part_of(sound: Sound, split: str, start: int, stop: int) -> Sound:
     """Part of a sound, as a sound of its own."""
     remark = "; ".join(filter(None, [sound.remark, "a block of a long recording"]))
     return replace(
         sound,
-        name=f"{sound.name} ({split})",
+        name=block_name(sound.name, split),
         digest=f"{sound.digest}-{split}",
         remark=remark,
         samples=stop - start,
-        read=partial(part_of, sound, start, stop),
+        read=partial(samples_of, sound, start, stop),
         spectrum="",
     )
 
 
-def part_of(sound: Sound, start: int, stop: int) -> np.ndarray:
+def block_name(file: str, split: str) -> str:
+    """Name of a file's block."""
+    return f"{file} ({split})"
+
+
+def samples_of(sound: Sound, start: int, stop: int) -> np.ndarray:
     """Samples of a sound from ``start`` to ``stop``."""
     return sound.wave[start:stop]

@@ -9,6 +9,7 @@ import errno
 import functools
 import hashlib
 import json
+import mmap
 import os
 import sys
 import time
@@ -182,6 +183,13 @@ def stored_samples(path: Path, start: int, count: int) -> np.ndarray:
 def map_file(path: Path) -> np.ndarray:
     """A whole file of samples, mapped copy-on-write: changes stay in this process."""
     return np.memmap(path, dtype=np.float32, mode="c")
+
+
+def release(wave: np.ndarray) -> None:
+    """Give the mapped pages of a file of samples back to the system, where it can take them."""
+    mapped = getattr(wave, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def fingerprint(path: Path) -> str:

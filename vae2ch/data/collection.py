@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vae2ch.config import DataConfig
 from vae2ch.data import notes
-from vae2ch.data.blocks import cut_long_recordings
+from vae2ch.data.blocks import block_name, cut_long_recordings
 from vae2ch.data.near_copies import recordings_of
 from vae2ch.data.scan import Scan, Sound, scan
 from vae2ch.data.split import SplitRow, earlier_splits, split_by_recording
@@ -25,7 +25,7 @@ class Collection:
     splits: dict[str, list[Sound]]
     refused: dict[str, str]
     left_out: dict[str, list[str]] = field(default_factory=dict)
-    recording_of: dict[str, str] = field(default_factory=dict)  # recording of each digest, where it is another one
+    recording_of: dict[str, str] = field(default_factory=dict)  # name of the recording of each file's digest
 
     @property
     def sounds(self) -> list[Sound]:
@@ -33,9 +33,15 @@ class Collection:
         return [sound for split in self.splits.values() for sound in split]
 
     @property
+    def files(self) -> int:
+        """Number of files in the splits."""
+        names = {split: (sound.name for sound in sounds) for split, sounds in self.splits.items()}
+        return len({name.removesuffix(block_name("", split)) for split, found in names.items() for name in found})
+
+    @property
     def recordings(self) -> int:
         """Number of different recordings."""
-        return len({self.recording_of.get(sound.digest, sound.digest) for sound in self.sounds})
+        return len(set(self.recording_of.values()))
 
 
 def read_collection(
@@ -55,10 +61,14 @@ def read_collection(
     found = scan(root, sample_rate, cache=cache, results=config.source == "notes")
     fractions = {"validation": config.validation, "test": config.test}
     recording_of = recordings_of(found.sounds, sample_rate)
-    sounds, fixed = cut_long_recordings(found.sounds, recording_of, segment, **fractions)
-    recording_of |= {digest: digest for digest in fixed}
-    fixed |= earlier_splits(sounds, earlier or {})
-    splits = split_by_recording(sounds, **fractions, seed=seed, recording_of=recording_of, fixed=fixed)
+    sounds, blocks = cut_long_recordings(found.sounds, recording_of, segment, **fractions)
+    splits = split_by_recording(
+        sounds,
+        **fractions,
+        seed=seed,
+        recording_of=recording_of | {digest: digest for digest in blocks},
+        fixed=blocks | earlier_splits(sounds, earlier or {}),
+    )
     return Collection(root, splits, found.refused, found.left_out, recording_of)
 
 
@@ -69,7 +79,9 @@ def read_nsynth(root: Path, sample_rate: int, *, cache: Path | None, limit: int 
         paths = nsynth_paths(root / folder, limit)
         scans[name] = scan(root, sample_rate, paths, cache and cache / folder)
     refused = {file: reason for found in scans.values() for file, reason in found.refused.items()}
-    return Collection(root, {name: found.sounds for name, found in scans.items()}, refused)
+    splits = {name: found.sounds for name, found in scans.items()}
+    digests = {sound.digest: sound.digest for sounds in splits.values() for sound in sounds}
+    return Collection(root, splits, refused, recording_of=digests)
 
 
 def nsynth_paths(folder: Path, limit: int | None) -> list[Path]:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from vae2ch.data.cache import release
+
 FRAME_SAMPLES = 256
 BLOCK_FRAMES = 4096  # read at once, as a sound may be hours long
 SILENCE_RATIO = 1e-3  # -60 dB relative to the peak of the sound; below is silence
@@ -26,6 +28,8 @@ def frame_levels(wave: np.ndarray) -> np.ndarray:
         block = np.asarray(wave[start : start + size])
         frames = np.pad(block, (0, -block.size % FRAME_SAMPLES), mode="edge").reshape(-1, FRAME_SAMPLES)
         levels.append((frames.max(axis=1) - frames.min(axis=1)) / 2)
+        if start:  # a long sound need not stay in memory
+            release(wave)
     return np.concatenate(levels)
 
 

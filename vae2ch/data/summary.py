@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +18,11 @@ from vae2ch.files import replace_text
 REMOVED = "removed"  # remark of a file that was in the collection before
 MAX_LISTED = 20  # files listed in the table for each kind of remark; the CSV file has all
 MIN_GROUPED = 4  # files of one suffix that are listed together if their remark is the same
-SEGMENTS_PER_RECORDING = 4  # those of a long recording are more alike than as many recordings
 
 
 def recommended_preset(recordings: int, segments: int) -> str:
-    """Preset for a collection of this size."""
-    sounds = min(segments, SEGMENTS_PER_RECORDING * recordings)
+    """Preset for a collection of this size: segments of a long recording count, but less than as many recordings."""
+    sounds = math.sqrt(recordings * segments)
     return "heavy" if sounds < 60 else "medium" if sounds < 250 else "light"
 
 
@@ -31,7 +31,7 @@ def table(collection: Collection, sample_rate: int, datasets: Mapping[str, Sound
     sounds = collection.sounds
     segment = next(iter(datasets.values())).length / sample_rate
     seconds = sum(sound.samples for sound in sounds) / sample_rate
-    copies = len({sound.digest for sound in sounds}) - collection.recordings
+    copies = len(collection.recording_of) - collection.recordings
     padded = sum(sound.samples < segment * sample_rate for sound in sounds)
     pauses = [skipped / sample_rate for dataset in datasets.values() for skipped in dataset.skipped.values() if skipped]
     segments = {split: len(dataset) for split, dataset in datasets.items()}
@@ -41,7 +41,7 @@ def table(collection: Collection, sample_rate: int, datasets: Mapping[str, Sound
     near = f", {copies} of them near copies (in the split of their original)" if copies else ""
     lines = [
         f"Sounds in {collection.root}, resampled to {sample_rate} Hz mono",
-        f"  kept      {len(sounds)} files, {seconds:.1f} s: {collection.recordings} different recordings{near}",
+        f"  kept      {collection.files} files, {seconds:.1f} s: {collection.recordings} different recordings{near}",
         *shorten(listed({sound.name: sound.remark for sound in sounds if sound.remark})),
         f"  padded    {padded} of them, shorter than a segment ({segment:.2f} s)",
         f"  skipped   {sum(pauses):.1f} s in {len(pauses)} of them: pauses, and ends of less than a tenth of a segment",
