@@ -1,6 +1,6 @@
 """What a file holds, by its suffix and by its first bytes."""
 
-HEAD_BYTES = 16
+HEAD_BYTES = 32
 
 # of containers and codecs that libsndfile or FFmpeg reads; files of other suffixes are judged by their first bytes
 SOUND_SUFFIXES = {
@@ -65,6 +65,18 @@ OTHER_SIGNATURES = {
     b"MThd": "it is MIDI, which has notes and no sound",
     b"{": "it is JSON",
 }
+
+
+SILENT_DECODERS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff")  # of files that begin so
+STANDARD_OUTPUT, STANDARD_ERROR = 1, 2  # descriptors
+DUMP_HEADER = b"\xf0\x7e"  # MIDI Sample Dump Standard
+
+
+def decoder_prints(head: bytes) -> tuple[int, ...]:
+    """Descriptors to which the decoder of a file may print, by the first bytes of the file."""
+    if head.startswith(SILENT_DECODERS):
+        return ()
+    return (STANDARD_OUTPUT, STANDARD_ERROR) if head.startswith(DUMP_HEADER) else (STANDARD_ERROR,)
 
 
 def is_sound(head: bytes) -> bool:

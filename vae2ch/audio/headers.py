@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from vae2ch.audio.content import HEAD_BYTES
 from vae2ch.audio.errors import DecodingError
 from vae2ch.audio.writing import SOFTWARE
 
@@ -40,10 +41,12 @@ class Chunk(NamedTuple):
     size: int
 
 
-def inspect(file: BinaryIO) -> Header:
-    """Header of an open file. Raises ``DecodingError`` if it contradicts itself, ``OSError`` if it cannot be read."""
+def inspect(file: BinaryIO, head: bytes) -> Header:
+    """Header of an open file with the first bytes ``head``.
+
+    Raises ``DecodingError`` if it contradicts itself, ``OSError`` if it cannot be read.
+    """
     size = os.fstat(file.fileno()).st_size
-    head = file.read(32)
     header = Header()
     if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
         inspect_riff(file, size, header)
@@ -54,7 +57,18 @@ def inspect(file: BinaryIO) -> Header:
         check_caf(file, head, size, header)
     elif head[:4] == b"OggS":
         check_ogg(file, size, header)
+    elif head[:3] == b"ID3":
+        check_tagged(file, head)
     return header
+
+
+def check_tagged(file: BinaryIO, head: bytes) -> None:
+    """Refuse an 8SVX file behind an ID3 tag, which libsndfile 1.2 would read without end."""
+    sizes = head[6:10]
+    file.seek(10 + sum(byte << shift for byte, shift in zip(sizes, (21, 14, 7, 0), strict=True)))
+    start = file.read(12)
+    if start[:4] == b"FORM" and start[8:12] in (b"8SVX", b"16SV"):
+        raise DecodingError("is an 8SVX file behind an ID3 tag; remove the tag")
 
 
 def inspect_riff(file: BinaryIO, size: int, header: Header) -> None:
@@ -105,7 +119,7 @@ def is_result(path: Path) -> bool:
     """Whether this program has written a file."""
     try:
         with path.open("rb") as file:
-            return inspect(file).is_result
+            return inspect(file, file.read(HEAD_BYTES)).is_result
     except (OSError, DecodingError):
         return False
 

@@ -40,18 +40,21 @@ class LibsndfileDecoder:
         self.format = self.file.format
         frames = self.file.frames
         self.claimed = frames if frames < MAX_CLAIMED else 0
-        if found := LENGTH_IN_LOG.search(self.file.extra_info):
+        if "should be" in (log := self.file.extra_info) and (found := LENGTH_IN_LOG.search(log)):
             said, there = map(int, found.groups())
             if there and there < said < 2**31 - 2**16:  # larger ones are placeholders of streams
                 self.claimed = round(frames * said / there)
         self.bits = BITS.get(self.file.subtype, 0)  # 0: not quantised to integers
 
     def blocks(self) -> Iterator[np.ndarray]:
-        count = max(1, min(BLOCK_SAMPLES, MAX_BLOCK_VALUES // self.file.channels))
+        """Float32 samples [S, C], in blocks. Raises ``DecodingError`` at damage."""
+        count = max(1, min(BLOCK_SAMPLES, MAX_BLOCK_VALUES // self.file.channels, self.file.frames + 1))
         with self.file:
             try:
                 while (block := self.file.read(count, dtype="float32", always_2d=True)).size:
                     yield block
+                    if len(block) < count:
+                        break
             except soundfile.SoundFileError as error:
                 raise DecodingError(reason_of(error)) from None
 

@@ -19,6 +19,7 @@ from vae2ch.audio.resampling import resample_blocks
 SAMPLE_RATES_HZ = (1_000, 1_000_000)
 MAX_PEAK = 100.0  # 40 dB re full scale; a file with a larger peak is refused
 MAX_KEPT_VALUES = 1 << 23  # decoded samples kept for the second pass (32 MB)
+HEAD_BUFFER = 4096  # bytes, enough for most headers
 MISSING_SECONDS = 0.1  # a difference of lengths below this is no remark
 ROUNDING_STEPS = 2  # a range of so many quantisation steps is noise of rounding
 CONVERT = "convert it to WAV or FLAC, for example with Audacity or ffmpeg"
@@ -44,7 +45,7 @@ class Attempt:
     make: Callable[[], Decoder]
     error: str = ""
     remark: str = ""  # on the length that was claimed
-    kept: list[np.ndarray] | None = field(default_factory=list)  # None: too long
+    kept: list[tuple[np.ndarray, np.ndarray]] | None = field(default_factory=list)  # with the mean; None: too long
     statistics: Statistics = field(default_factory=Statistics)
     decoder: Decoder | None = None
 
@@ -53,30 +54,31 @@ class Attempt:
         try:
             self.decoder = self.make()
             for block in self.decoder.blocks():
-                self.statistics.add(block, mix(block, None))
-                self.keep(block)
+                mono = mix(block, None)
+                self.statistics.add(block, mono)
+                self.keep(block, mono)
         except DecodingError as reason:
             if isinstance(reason, UnreadableError):
                 raise
             self.error = str(reason)
         return self
 
-    def keep(self, block: np.ndarray) -> None:
-        """Keep a block in memory, if the sound is short."""
+    def keep(self, block: np.ndarray, mono: np.ndarray) -> None:
+        """Keep a block and its mean in memory, if the sound is short."""
         if self.kept is not None:
-            self.kept.append(block)
-            if sum(part.size for part in self.kept) > MAX_KEPT_VALUES:
+            self.kept.append((block, mono))
+            if sum(part.size for part, _ in self.kept) > MAX_KEPT_VALUES:
                 self.kept = None
 
-    def again(self) -> Iterator[np.ndarray]:
-        """The blocks [S, C] once more."""
+    def again(self, channel: int | None) -> Iterator[np.ndarray]:
+        """The samples once more, as the mean of the channels or one of them: blocks [S]."""
         if self.kept is not None:
-            yield from self.kept
+            yield from (mono if channel is None else mix(block, channel) for block, mono in self.kept)
             return
         left = self.statistics.samples
         try:
             for block in self.make().blocks():
-                yield block[:left]
+                yield mix(block[:left], channel)
                 left -= min(left, len(block))
         except UnreadableError:
             raise
@@ -122,25 +124,24 @@ def open_recording(path: Path) -> Recording:
     """
     try:
         check_regular_file(path)
-        with captured_messages() as messages:
-            with path.open("rb") as file:
-                head = file.read(content.HEAD_BYTES)
-                file.seek(0)
-                header = headers.inspect(file)
-            attempt = best_attempt(path, header.patches, head)
+        with path.open("rb", buffering=HEAD_BUFFER) as file:
+            head = file.read(content.HEAD_BYTES)
+            header = headers.inspect(file, head)
+        with captured_messages(content.decoder_prints(head)) as messages:
+            attempt = best_attempt(path, header, head)
             return recording(attempt, header, damaged="error" in messages().lower())
     except (OSError, MemoryError) as error:
         raise UnreadableError.of(error) from None
 
 
-def best_attempt(path: Path, patches: dict[int, bytes], head: bytes) -> Attempt:
+def best_attempt(path: Path, header: headers.Header, head: bytes) -> Attempt:
     """What libsndfile decodes or, if FFmpeg decodes more, that. Raises ``DecodingError`` if there is nothing."""
-    first = Attempt(lambda: LibsndfileDecoder(path, patches)).run()
+    first = Attempt(lambda: LibsndfileDecoder(path, header.patches)).run()
     if is_complete(first, path):
         return first
     from vae2ch.audio.ffmpeg import FFmpegDecoder  # here, as few files need it
 
-    second = Attempt(lambda: FFmpegDecoder(path, patches)).run()
+    second = Attempt(lambda: FFmpegDecoder(path, header.patches)).run()
     best = second if second.seconds > first.seconds + MISSING_SECONDS else first
     if best is second and first.decoder and first.decoder.claimed:
         best.remark = f"its header says {first.claimed_seconds:.1f} s; {best.seconds:.1f} s are read"
@@ -178,22 +179,19 @@ def recording(attempt: Attempt, header: headers.Header, damaged: bool) -> Record
     channel = statistics.loudest_channel()
     if channel is not None:
         remarks.append(f"its channels cancel each other: channel {channel + 1} is used instead of their mean")
-        statistics = measure(attempt.again(), channel)
+        statistics = measure(attempt.again(channel))
     scale = scale_of(header, statistics)
-    offset = offset_of(statistics, decoder.bits, lambda: (mix(block, channel) for block in attempt.again()))
+    offset = offset_of(statistics, decoder.bits, lambda: attempt.again(channel))
     peak = scale * max(statistics.high - offset, offset - statistics.low)
     check_peak(peak)
     if offset:
         remarks.append(f"a constant offset of {scale * offset:.2g} is removed")
 
     def blocks() -> Iterator[np.ndarray]:
-        for block in attempt.again():
-            mono = mix(block, channel)
+        for mono in attempt.again(channel):
             yield mono if scale == 1 and offset == 0 else np.float32(scale) * (mono - np.float32(offset))
 
-    if statistics.may_have_holes() and (
-        zeros := hole_samples((mix(b, channel) for b in attempt.again()), peak / scale)
-    ):
+    if statistics.has_zeros and (zeros := hole_samples(attempt.again(channel), peak / scale)):
         remarks.append(f"holes of zeros, {zeros / decoder.rate:.1f} s in all")
     silence = reason_for_silence(scale * statistics.low, scale * statistics.high, decoder.bits)
     return Recording(decoder.rate, statistics.samples, peak, "; ".join(remarks), header.is_result, silence, blocks)

@@ -24,10 +24,18 @@ def resample_blocks(blocks: Iterable[np.ndarray], rate: float, target: float) ->
         return
     stream = soxr.ResampleStream(rate, target, num_channels=1, dtype="float32")
     first, count = np.zeros(0, np.float32), 0
-    for block in blocks:
+    for block, last in with_last(blocks):
         first = first if first.size else block[:1]
-        resampled = stream.resample_chunk(block)
+        resampled = stream.resample_chunk(block, last)
         count += resampled.size
-        yield resampled
-    rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-    yield rest if count + rest.size else first
+        yield resampled if count or not last else first
+
+
+def with_last(blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, bool]]:
+    """Blocks, each with whether it is the last one."""
+    iterator = iter(blocks)
+    block = next(iterator, None)
+    while block is not None:
+        following = next(iterator, None)
+        yield block, following is None
+        block = following

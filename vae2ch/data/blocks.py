@@ -68,7 +68,6 @@ def part_of(sound: Sound, split: str, start: int, stop: int) -> Sound:
         remark=remark,
         samples=stop - start,
         read=partial(samples_of, sound, start, stop),
-        spectrum="",
     )
 
 

@@ -15,7 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, NamedTuple, get_type_hints
@@ -38,7 +38,6 @@ class Entry:
     refused: str = ""
     digest: str = ""  # SHA-256 of the decoded samples
     remark: str = ""
-    spectrum: str = ""  # coarse, to find near copies
     file: str = ""  # of samples
     start: int = 0  # first sample in that file
     samples: int = 0
@@ -165,7 +164,7 @@ class SampleCache:
         self.found = {**others, **self.found}
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f"{self.file_name}.json"
-        temporary.write_text(json.dumps({name: asdict(entry) for name, entry in self.found.items()}), encoding="utf-8")
+        temporary.write_text(json.dumps({name: vars(entry) for name, entry in self.found.items()}), encoding="utf-8")
         os.replace(temporary, self.folder / "index.json")
         named = {entry.file for entry in self.found.values()}
         for path in self.folder.glob("*.f32"):

@@ -1,91 +1,163 @@
 """Near copies: the same take in another format, at another rate, depth or level, or with a few milliseconds cut.
 
-Sounds with similar coarse spectra are compared by the correlation of their waveforms, which tells a copy from another
-take of the same instrument.
+Sounds with nearly equal prints are compared by the correlation of their waveforms, which tells a copy from another take
+of the same instrument.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from vae2ch.data.prints import BATCH, NO_PEAK, beginning, prints_of
 from vae2ch.data.scan import Sound
-from vae2ch.data.spectrum import SECONDS, from_onset, levels_of
 
-MAX_LEVEL_DIFFERENCE = 4.0  # dB, root mean square over the bands of the coarse spectra
+MAX_LEVEL_DIFFERENCE = 4.0  # dB, root mean square over the bands
 MAX_LENGTH_DIFFERENCE = (0.15, 0.02)  # seconds, and relative to the length
-MAX_COMPARED = 16  # sounds with the most similar spectra, whose waveforms are compared
+MAX_NEIGHBOURS = 64  # in each list of sounds with two common peaks, which are ordered by length
+MAX_COMPARED = 3  # sounds with the nearest prints, whose waveforms are compared
+MAX_PAIRS = 10_000  # whose waveforms are compared, or one for each sound of a larger collection
 MIN_CORRELATION = 0.85  # of the waveforms, at the best lag
+MIN_FOR_SECOND = 0.4  # from which the waveforms are also compared without the attack, which may be cut
 WHITENING = 0.3  # exponent by which loud partials are reduced, as all takes of a note have the same loudest one
-ATTACK_SECONDS = 0.05  # also compared without it, as it outweighs the rest and may be cut
+ATTACK_SECONDS = 0.05
 LEAD_SECONDS = 0.02  # before the onset, which may be found some milliseconds earlier or later
+SECONDS = 0.49  # of the compared waveforms; with the lead 2^13 samples at 16 kHz
 BANDWIDTH_HZ = 4000.0  # of the compared waveforms; formats differ above
+JOINED_PEAKS = 4  # the strongest, of which near copies have two in common
+MIN_COMMON_PEAKS = 3  # of all, or as many as there are
+ROW_BITS = 24
+CHUNK = 1 << 16  # pairs
 
 
 def recordings_of(sounds: Sequence[Sound], sample_rate: int) -> dict[str, str]:
     """The recording that each digest belongs to, named by its smallest digest: one for all near copies."""
     unique = {sound.digest: sound for sound in sounds}
     digests = sorted(unique)
+    ordered = [unique[digest] for digest in digests]
+    pairs = candidates(ordered, sample_rate)
+    place_of = {digest: place for place, digest in enumerate(digests)}
     recording = {digest: digest for digest in digests}
-    waveforms = Waveforms([unique[digest] for digest in digests], sample_rate)
-    for place, others in candidates(waveforms.sounds, sample_rate):
-        for other, correlation in zip(others, waveforms.correlations(place, others), strict=True):
-            names = recording[digests[place]], recording[digests[other]]
-            if names[0] != names[1] and correlation >= MIN_CORRELATION:
-                merged = {digest: min(names) for digest, name in recording.items() if name in names}
-                recording.update(merged)
+    members = {digest: [digest] for digest in digests}
+    for pair in pairs[correlations(ordered, pairs, sample_rate) >= MIN_CORRELATION]:
+        first, second = sorted(recording[digests[place]] for place in pair)
+        ends = np.array([[place_of[first], place_of[second]]])
+        # the recordings' own sounds must be alike too, so that similar sounds do not form a chain
+        alike = set(ends[0]) == set(pair) or correlations(ordered, ends, sample_rate)[0] >= MIN_CORRELATION
+        if first != second and alike:
+            members[first] += members.pop(second)
+            recording |= dict.fromkeys(members[first], first)
     return recording
 
 
-def candidates(sounds: Sequence[Sound], sample_rate: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Positions of sounds, each with those of later ones that have similar coarse spectra and lengths."""
-    places = np.array([place for place, sound in enumerate(sounds) if sound.spectrum], int)
-    if places.size < 2:
-        return
-    levels = levels_of([sounds[place].spectrum for place in places])
-    seconds = np.array([sounds[place].samples / sample_rate for place in places], np.float32)
-    square = (levels**2).sum(axis=1)
-    limit = MAX_LEVEL_DIFFERENCE**2 * levels.shape[1]
-    for row in range(places.size - 1):
-        later = slice(row + 1, None)
-        distance = square[row] + square[later] - 2 * levels[later] @ levels[row]
-        near = np.flatnonzero(distance < limit)
-        if not near.size:
-            continue
-        lengths = seconds[later][near]
-        tolerance = MAX_LENGTH_DIFFERENCE[0] + MAX_LENGTH_DIFFERENCE[1] * np.maximum(lengths, seconds[row])
-        near = near[np.abs(lengths - seconds[row]) <= tolerance]
-        if near.size:
-            nearest = near[np.argsort(distance[near], kind="stable")[:MAX_COMPARED]]
-            yield int(places[row]), places[later][nearest]
+def candidates(sounds: Sequence[Sound], sample_rate: int) -> np.ndarray:
+    """Pairs of sounds, by position, with nearly the same length and print: the nearest few for each sound  [P, 2]"""
+    if len(sounds) < 2:
+        return np.zeros((0, 2), int)
+    prints = prints_of(sounds, sample_rate)
+    seconds = np.array([sound.samples / sample_rate for sound in sounds])
+    pairs = pairs_with_common_peaks(prints.peaks, seconds)
+    lengths = seconds[pairs]
+    tolerance = MAX_LENGTH_DIFFERENCE[0] + MAX_LENGTH_DIFFERENCE[1] * lengths.max(axis=1)
+    pairs = pairs[np.abs(lengths[:, 0] - lengths[:, 1]) <= tolerance]
+    distance = np.concatenate([level_distance(prints.levels, part) for part in chunks(pairs)])
+    pairs, distance = pairs[distance < MAX_LEVEL_DIFFERENCE], distance[distance < MAX_LEVEL_DIFFERENCE]
+    order = np.lexsort((distance, pairs[:, 0]))
+    pairs = pairs[order]
+    rank = np.arange(len(pairs)) - np.searchsorted(pairs[:, 0], pairs[:, 0])
+    nearest = np.lexsort((distance[order], rank))[: max(MAX_PAIRS, len(sounds))]
+    chosen = np.sort(nearest[rank[nearest] < MAX_COMPARED])
+    return pairs[chosen]
 
 
-class Waveforms:
-    """Spectra of the beginnings of sounds, computed when first needed."""
-
-    def __init__(self, sounds: Sequence[Sound], sample_rate: int) -> None:
-        self.sounds, self.sample_rate = sounds, sample_rate
-        # twice the length, so that a lag does not wrap around
-        self.size = 1 << int(2 * (SECONDS + LEAD_SECONDS) * sample_rate - 1).bit_length()
-        self.bins = min(self.size // 2, int(BANDWIDTH_HZ * self.size / sample_rate))
-        self.known: dict[int, np.ndarray] = {}
-
-    def spectra(self, place: int) -> np.ndarray:
-        """Normalised spectra of a sound's beginning and of what follows the attack, up to the bandwidth  [2, bins]"""
-        if place not in self.known:
-            wave = from_onset(self.sounds[place].wave, self.sample_rate, lead=LEAD_SECONDS)
-            attack = int((LEAD_SECONDS + ATTACK_SECONDS) * self.sample_rate)
-            parts = (wave, wave[attack:] if wave.size > 2 * attack else wave)
-            self.known[place] = np.stack([whitened(np.fft.rfft(part, self.size)[: self.bins]) for part in parts])
-        return self.known[place]
-
-    def correlations(self, place: int, others: np.ndarray) -> np.ndarray:
-        """Largest absolute correlation with other sounds over all lags, with or without the attack  [others]"""
-        found = np.stack([self.spectra(other) for other in others]) * self.spectra(place).conj()
-        return np.abs(np.fft.ifft(found, 2 * self.bins)).max(axis=(1, 2)) * 2 * self.bins
+def pairs_with_common_peaks(peaks: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """Pairs of rows that have most of their peaks in common, up to a bin  [P, 2]"""
+    order = np.argsort(seconds, kind="stable")
+    entries = unique(np.concatenate(list(peak_entries(peaks[order]))))
+    key, row = entries >> ROW_BITS, entries & ((1 << ROW_BITS) - 1)
+    found = [np.zeros(0, np.int64)]
+    for step in range(1, MAX_NEIGHBOURS):
+        same = np.flatnonzero(key[step:] == key[:-step])
+        if not same.size:
+            break
+        found.append(unique(row[same] << ROW_BITS | row[same + step]))
+    joined = unique(np.concatenate(found))
+    pairs = np.sort(order[np.stack([joined >> ROW_BITS, joined & ((1 << ROW_BITS) - 1)], axis=1)], axis=1)
+    return pairs[np.concatenate([have_common_peaks(peaks, part) for part in chunks(pairs)])]
 
 
-def whitened(spectrum: np.ndarray) -> np.ndarray:
-    """A spectrum with less different magnitudes, and a norm of 1."""
-    magnitude = np.abs(spectrum)
-    spectrum = spectrum * np.maximum(magnitude, 1e-3 * magnitude.max() + 1e-30) ** -WHITENING
-    return (spectrum / max(float(np.linalg.norm(spectrum)), 1e-30)).astype(np.complex64)
+def unique(values: np.ndarray) -> np.ndarray:
+    """Different values, sorted: by sorting, which is faster here than numpy's hashing."""
+    values = np.sort(values)
+    return values[np.flatnonzero(np.diff(values, prepend=-1))]
+
+
+def peak_entries(peaks: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows, each below the two bins of two of its strongest peaks, or below the bin of its only one."""
+    # peaks of neighbouring bins are in one cell of two bins, if not with one offset of the cells then with the other
+    rows = np.arange(len(peaks))
+    single = peaks[:, 1] == NO_PEAK  # a pure tone
+    for first, second in itertools.combinations(range(JOINED_PEAKS), 2):
+        low, high = np.sort(peaks[:, [first, second]].astype(np.int64), axis=1).T
+        found = (low != NO_PEAK) | ((high != NO_PEAK) & single)
+        for offset, other in itertools.product((0, 1), repeat=2):
+            cells = ((low + offset) // 2 * 2 + offset) << 16 | ((high + other) // 2 * 2 + other)
+            yield (cells << ROW_BITS | rows)[found]
+
+
+def have_common_peaks(peaks: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Whether pairs of rows have most of their peaks in common  [P]"""
+    first, second = peaks[pairs[:, 0]], peaks[pairs[:, 1]]
+    common = (np.abs(first[:, :, None] - second[:, None, :]) <= 1) & (first != NO_PEAK)[:, :, None]
+    fewer = np.minimum((first != NO_PEAK).sum(axis=1), (second != NO_PEAK).sum(axis=1))
+    return common.any(axis=2).sum(axis=1) >= np.minimum(MIN_COMMON_PEAKS, fewer)
+
+
+def chunks(pairs: np.ndarray) -> Iterator[np.ndarray]:
+    """Parts of a list of pairs, at least one."""
+    for start in range(0, max(1, len(pairs)), CHUNK):
+        yield pairs[start : start + CHUNK]
+
+
+def level_distance(levels: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Root mean square difference of the levels of pairs of rows, in dB  [P]"""
+    return np.sqrt(((levels[pairs[:, 0]] - levels[pairs[:, 1]]) ** 2).mean(axis=1))
+
+
+def correlations(sounds: Sequence[Sound], pairs: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Largest absolute correlation of the beginnings of pairs of sounds, with or without the attack  [P]"""
+    found = np.zeros(len(pairs))
+    for attack in (True, False):
+        left = np.flatnonzero((found > MIN_FOR_SECOND) | attack)
+        for part in np.array_split(left, -(-left.size // BATCH)) if left.size else []:
+            values = correlations_of_batch(sounds, pairs[part], sample_rate, attack)
+            found[part] = np.maximum(found[part], values)
+    return found
+
+
+def correlations_of_batch(sounds: Sequence[Sound], pairs: np.ndarray, sample_rate: int, attack: bool) -> np.ndarray:
+    """Correlations of a few pairs, over all lags  [P]"""
+    places, position = np.unique(pairs, return_inverse=True)
+    # circular: a lag of some milliseconds wraps little
+    size = 1 << int((SECONDS + LEAD_SECONDS) * sample_rate).bit_length()
+    waves = torch.zeros(places.size, size)
+    skipped = 0 if attack else int((LEAD_SECONDS + ATTACK_SECONDS) * sample_rate)
+    for row, place in zip(waves.numpy(), places, strict=True):
+        wave = beginning(sounds[place].wave, sample_rate, SECONDS, lead=LEAD_SECONDS)
+        wave = wave if wave.size < 2 * skipped else wave[skipped:]
+        row[: wave.size] = wave
+    bins = min(size // 2, int(BANDWIDTH_HZ * size / sample_rate))
+    spectra = whitened(torch.fft.rfft(waves)[:, :bins])
+    first, second = spectra[position.reshape(pairs.shape).T]
+    products = torch.nn.functional.pad(first * second.conj(), (0, bins))
+    return (torch.fft.ifft(products).abs().amax(dim=1) * 2 * bins).numpy()
+
+
+def whitened(spectra: Tensor) -> Tensor:
+    """Spectra [N, F] with less different magnitudes, and a norm of 1."""
+    magnitude = spectra.abs()
+    floor = 1e-3 * magnitude.amax(dim=1, keepdim=True) + 1e-30
+    spectra = spectra * magnitude.maximum(floor) ** -WHITENING
+    return spectra / spectra.norm(dim=1, keepdim=True).clamp(min=1e-30)

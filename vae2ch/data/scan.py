@@ -12,7 +12,6 @@ import numpy as np
 from vae2ch import audio
 from vae2ch.audio import DecodingError, Recording, UnreadableError
 from vae2ch.data.cache import Entry, SampleCache, fingerprint
-from vae2ch.data.spectrum import SpectrumMeter
 from vae2ch.errors import InputError
 from vae2ch.terminal import ProgressDisplay
 
@@ -30,7 +29,6 @@ class Sound:
     remark: str  # what is unusual about the file, or ""
     samples: int  # length at the model's sample rate
     read: Callable[[], np.ndarray] = field(repr=False, compare=False)  # returns the samples, from disk or memory
-    spectrum: str = ""  # coarse, to find near copies
 
     @property
     def wave(self) -> np.ndarray:
@@ -79,7 +77,7 @@ def read_sound(path: Path, name: str, sample_rate: int, cache: SampleCache, resu
         return decode_sound(path, name, sample_rate, cache, results)
     if entry.refused:
         raise DecodingError(entry.refused)
-    return Sound(name, entry.digest, entry.remark, entry.samples, cache.reader(entry), entry.spectrum)
+    return Sound(name, entry.digest, entry.remark, entry.samples, cache.reader(entry))
 
 
 def decode_sound(path: Path, name: str, sample_rate: int, cache: SampleCache, results: bool) -> Sound:
@@ -105,11 +103,10 @@ class Reading:
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Samples [S], in blocks. Raises ``DecodingError`` at the end if they are silent."""
-        self.hash, self.meter, peak = hashlib.sha256(), SpectrumMeter(self.sample_rate), 0.0
+        self.hash, peak = hashlib.sha256(), 0.0
         source = hashed(self.recording.blocks(), self.hash.update)
         for block in audio.resample_blocks(source, self.recording.rate, self.sample_rate):
             peak = max(peak, float(block.max(initial=0.0)), -float(block.min(initial=0.0)))
-            self.meter.add(block)
             yield block
         if peak < SILENCE_PEAK:
             raise DecodingError(f"silent at {self.sample_rate} Hz")
@@ -126,8 +123,8 @@ def store(name: str, before: str, reading: Reading, cache: SampleCache) -> Sound
     """The sound that a reading gives, its samples stored in the cache, or in memory where that fails."""
     place = cache.append(reading.blocks())
     wave = None if place else np.concatenate(list(reading.blocks()))
-    digest, spectrum, remark = reading.hash.hexdigest(), reading.meter.result(), reading.recording.remark
+    digest, remark = reading.hash.hexdigest(), reading.recording.remark
     if wave is None:
-        entry = cache.store(name, Entry(before, digest=digest, remark=remark, spectrum=spectrum), place)
-        return Sound(name, digest, remark, entry.samples, cache.reader(entry), spectrum)
-    return Sound(name, digest, remark, wave.size, partial(np.asarray, wave), spectrum)
+        entry = cache.store(name, Entry(before, digest=digest, remark=remark), place)
+        return Sound(name, digest, remark, entry.samples, cache.reader(entry))
+    return Sound(name, digest, remark, wave.size, partial(np.asarray, wave))

@@ -1,0 +1,98 @@
+"""Prints of the spectra of sounds: nearly equal for near copies, whatever their format and level.
+
+Levels of a few bands tell sounds of different colour apart, the strongest partials those of different pitch, and two
+takes of a noise. Strong peaks survive a lossy format (Wang 2003, "An Industrial-Strength Audio Search Algorithm").
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from vae2ch.data.scan import Sound
+
+SECONDS = 0.5  # from the onset, of which the print is taken
+SEARCH_SECONDS = 2.0  # in which the onset is looked for, from the first sample that is not silent
+ONSET_RATIO = 0.1  # of the peak, which the onset exceeds
+SILENT = 1e-4  # amplitude
+SEARCHED_SAMPLES = 1 << 14  # at once
+BANDS, PEAKS = 16, 6
+LOWEST_HZ, HIGHEST_HZ = 60.0, 3600.0  # low enough for the lowest sample rate
+RANGE_DB = 40.0  # below the loudest band; what is quieter differs between formats
+PEAK_RANGE_DB = 20.0  # below the strongest peak
+NO_PEAK = 0
+BATCH = 64  # sounds; a transform of many is much faster
+
+
+class Prints(NamedTuple):
+    """Prints of several sounds."""
+
+    levels: np.ndarray  # dB below the loudest band  [N, bands]
+    peaks: np.ndarray  # bins of the strongest peaks, the strongest first, or ``NO_PEAK``  [N, peaks]
+
+
+def prints_of(sounds: Sequence[Sound], sample_rate: int) -> Prints:
+    """Prints of the beginnings of sounds."""
+    batches = [sounds[start : start + BATCH] for start in range(0, len(sounds), BATCH)]
+    found = [prints_of_batch(batch, sample_rate) for batch in batches]
+    return Prints(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def beginning(wave: np.ndarray, sample_rate: int, seconds: float, lead: float = 0.0) -> np.ndarray:
+    """The first seconds of ``wave`` [S] from its onset, and ``lead`` seconds before it."""
+    wave = np.asarray(wave)
+    start = first_sounding(wave)
+    start += first_loud(wave[start : start + int(SEARCH_SECONDS * sample_rate)])
+    return wave[max(0, start - int(lead * sample_rate)) : start + int(seconds * sample_rate)]
+
+
+def first_sounding(wave: np.ndarray) -> int:
+    """First sample of ``wave`` [S] that is not silent, or its length."""
+    for start in range(0, wave.size, SEARCHED_SAMPLES):
+        sounding = np.abs(wave[start : start + SEARCHED_SAMPLES]) > SILENT
+        if sounding[first := int(sounding.argmax())]:
+            return start + first
+    return wave.size
+
+
+def first_loud(wave: np.ndarray) -> int:
+    """First sample of ``wave`` [S] that exceeds a fraction of its peak; 0 if it is empty."""
+    amplitude = np.abs(wave)
+    return int((amplitude > ONSET_RATIO * amplitude.max(initial=0.0)).argmax()) if wave.size else 0
+
+
+def prints_of_batch(sounds: Sequence[Sound], sample_rate: int) -> Prints:
+    """Prints of a few sounds."""
+    size, first, window = analysis(sample_rate)
+    waves = torch.zeros(len(sounds), size)
+    for row, sound in zip(waves.numpy(), sounds, strict=True):
+        wave = beginning(sound.wave, sample_rate, SECONDS)
+        row[: wave.size] = wave * window[: wave.size]
+    power = torch.fft.rfft(waves)[:, : first[-1]].abs().square().numpy()
+    band = np.add.reduceat(power, first[:-1], axis=1)
+    decibels = -10 * np.log10(np.maximum(band / np.maximum(band.max(axis=1, keepdims=True), 1e-30), 1e-30))
+    return Prints(np.minimum(RANGE_DB, decibels), strongest_peaks(power, int(first[0])))
+
+
+def strongest_peaks(power: np.ndarray, low: int) -> np.ndarray:
+    """Bins of the strongest local maxima of power spectra [N, F] from bin ``low`` on  [N, peaks]"""
+    inner = power[:, low + 1 : -1]
+    is_maximum = (inner > power[:, low:-2]) & (inner >= power[:, low + 2 :])
+    limit = 10 ** (-PEAK_RANGE_DB / 10) * inner.max(axis=1, keepdims=True)
+    peaks = np.where(is_maximum & (inner > limit), inner, 0.0)
+    places = np.argpartition(-peaks, PEAKS, axis=1)[:, :PEAKS]
+    values = np.take_along_axis(peaks, places, axis=1)
+    order = np.argsort(-values, axis=1)
+    found = np.take_along_axis(places, order, axis=1) + low + 1
+    return np.where(np.take_along_axis(values, order, axis=1) > 0, found, NO_PEAK)
+
+
+@functools.cache
+def analysis(sample_rate: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """Size of the Fourier transform, the first bin of each band and the end of the last one, and a falling window."""
+    samples = int(SECONDS * sample_rate)
+    size = 1 << (samples - 1).bit_length()
+    edges = np.round(np.geomspace(LOWEST_HZ, HIGHEST_HZ, BANDS + 1) * size / sample_rate).astype(int)
+    return size, edges, np.hanning(2 * samples)[samples:].astype(np.float32)
