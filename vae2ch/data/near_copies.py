@@ -34,22 +34,26 @@ CHUNK = 1 << 16  # pairs
 
 def recordings_of(sounds: Sequence[Sound], sample_rate: int) -> dict[str, str]:
     """The recording that each digest belongs to, named by its smallest digest: one for all near copies."""
-    unique = {sound.digest: sound for sound in sounds}
-    digests = sorted(unique)
-    ordered = [unique[digest] for digest in digests]
+    by_digest = {sound.digest: sound for sound in sounds}
+    digests = sorted(by_digest)
+    ordered = [by_digest[digest] for digest in digests]
     pairs = candidates(ordered, sample_rate)
-    place_of = {digest: place for place, digest in enumerate(digests)}
-    recording = {digest: digest for digest in digests}
-    members = {digest: [digest] for digest in digests}
-    for pair in pairs[correlations(ordered, pairs, sample_rate) >= MIN_CORRELATION]:
-        first, second = sorted(recording[digests[place]] for place in pair)
-        ends = np.array([[place_of[first], place_of[second]]])
+    recording = np.arange(len(digests))  # of each sound, by its first sound's position
+    alike = pairs[correlations(ordered, pairs, sample_rate) >= MIN_CORRELATION]
+    linked = set(map(tuple, alike.tolist()))
+    tried = set(linked)
+    while alike.size:
+        for first, second in alike:
+            if recording[first] == first and recording[second] == second:
+                recording[recording == second] = first
         # the recordings' own sounds must be alike too, so that similar sounds do not form a chain
-        alike = set(ends[0]) == set(pair) or correlations(ordered, ends, sample_rate)[0] >= MIN_CORRELATION
-        if first != second and alike:
-            members[first] += members.pop(second)
-            recording |= dict.fromkeys(members[first], first)
-    return recording
+        ends = {
+            tuple(sorted(recording[pair].tolist())) for pair in np.array(sorted(linked), int).reshape(-1, 2)
+        } - tried
+        further = np.array(sorted(pair for pair in ends if pair[0] != pair[1]), int).reshape(-1, 2)
+        tried |= ends
+        alike = further[correlations(ordered, further, sample_rate) >= MIN_CORRELATION]
+    return {digest: digests[first] for digest, first in zip(digests, recording, strict=True)}
 
 
 def candidates(sounds: Sequence[Sound], sample_rate: int) -> np.ndarray:
