@@ -52,14 +52,15 @@ def serve(connection, folder, seed):
 class Reader:
     """A process that checks cases, and is started again when one kills it or hangs."""
 
+    context = multiprocessing.get_context("spawn")
+
     def __init__(self, folder, seed):
         self.folder, self.seed, self.process = folder, seed, None
 
     def start(self):
-        context = multiprocessing.get_context("spawn")
-        self.connection, other = context.Pipe()
+        self.connection, other = self.context.Pipe()
         arguments = (other, self.folder, self.seed)
-        self.process = context.Process(target=serve, args=arguments, daemon=True)
+        self.process = self.context.Process(target=serve, args=arguments, daemon=True)
         self.process.start()
         other.close()
         assert self.connection.recv() == "ready"

@@ -148,9 +148,8 @@ def check_checkpoint(path, problems):
             read_training_state(path)
             problems.append(f"load refused what training can go on from: {error}")
         raise
-    codec.reconstruct(torch.sin(torch.arange(codec.segment) / 5))
     try:
-        codec.sample(1, seed=0)
+        codec.perturb(torch.sin(torch.arange(codec.segment) / 5), seed=0)  # encoder, distribution and decoder
         read_training_state(path)
     except InputError as error:
         return "remark", f"a model, but: {error}"
