@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 from tests.fuzz_checkpoints import checkpoint_case
 from tests.fuzz_checks import Outcome, check
@@ -41,6 +42,7 @@ def serve(connection, folder, seed):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     torch.set_num_threads(1)
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, which a killed process would leave
     case_of(0, seed)  # makes the intact files
     connection.send("ready")
     while (number := connection.recv()) is not None:

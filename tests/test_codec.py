@@ -321,6 +321,7 @@ def test_a_missing_checkpoint_is_refused(tmp_path):
         ({"vae2ch": 6, "state_dict": {}}, "checkpoint format 6; this version reads format 7"),
         ({"vae2ch": {"format": 8}, "state_dict": {}}, "checkpoint format 8; this version reads format 7"),
         ({"vae2ch": {}, "state_dict": {}}, "checkpoint format None; this version reads format 7"),
+        ({"vae2ch": {"format": torch.zeros(2)}}, r"checkpoint format tensor\(\[0\., 0\.\]\); this version reads"),
         ({"vae2ch": {"format": "\x1b\n" + "8" * 999}}, r"checkpoint format \? 8{158}; this version reads format 7"),
         ({"vae2ch": {"format": 7, "config": {}}}, "has no parameters"),
         ({"vae2ch": {"format": 7, "config": {}}, "state_dict": [1]}, "has no parameters"),

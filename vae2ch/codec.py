@@ -218,7 +218,7 @@ def read_checkpoint(path: Path) -> dict:
     description = checkpoint[CHECKPOINT_KEY]
     # formats 1 to 6 stored the number alone
     found = description.get("format") if isinstance(description, dict) else description
-    if found != CHECKPOINT_FORMAT:
+    if type(found) is not int or found != CHECKPOINT_FORMAT:
         raise InputError(
             f"{path} has checkpoint format {printable(found)}; this version reads format {CHECKPOINT_FORMAT}"
         )
