@@ -134,7 +134,7 @@ class Summary:
     def __init__(self):
         self.rows = collections.defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
         self.findings = collections.defaultdict(list)  # (format, number) by the text of the problem without numbers
-        self.reasons = collections.Counter()
+        self.reasons = collections.defaultdict(list)  # numbers of cases by the reason without numbers
 
     def add(self, number, kind, outcome):
         for row in (self.rows[kind], self.rows["all"]):
@@ -145,7 +145,7 @@ class Summary:
         for problem in outcome.problems:
             self.findings[without_numbers(problem)].append((number, kind, problem))
         if outcome.reason:
-            self.reasons[without_numbers(outcome.reason)] += 1
+            self.reasons[without_numbers(outcome.reason)].append(number)
 
     def table(self):
         """Counts by format, one line each."""
@@ -158,8 +158,9 @@ class Summary:
     def report(self):
         """All lines that are printed at the end."""
         yield from self.table()
-        yield f"\n{len(self.reasons)} reasons:"
-        yield from (f"{count:6d}  {reason}" for reason, count in self.reasons.most_common())
+        yield f"\n{len(self.reasons)} reasons and remarks, each with the number of a case:"
+        for reason, numbers in sorted(self.reasons.items(), key=lambda item: -len(item[1])):
+            yield f"{len(numbers):6d}  {reason}  [{min(numbers)}]"
         cases = {number for found in self.findings.values() for number, _, _ in found}
         yield f"\n{len(cases)} cases with findings, of {len(self.findings)} kinds:"
         for found in sorted(self.findings.values(), key=len, reverse=True):

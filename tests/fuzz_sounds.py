@@ -65,7 +65,7 @@ def undated(data):
         pages = re.split(b"(?=OggS)", data)[1:]
         return b"".join(with_page_checksum(overwritten(page, 14, b"test")) for page in pages)
     if data[:6] == b"MATLAB":
-        return overwritten(data, 0, b"MATLAB 5.0 MAT-file".ljust(100))
+        return overwritten(data, 0, data[: data.index(b"libsndfile")].ljust(124, b"\0"))
     peak = data.find(b"PEAK", 0, 256)
     return data if peak < 0 else overwritten(data, peak + 12, bytes(4))
 

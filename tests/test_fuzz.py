@@ -15,7 +15,7 @@ import soundfile
 from tests.fuzz import Reader, Summary
 from tests.fuzz_checkpoints import checkpoint_case
 from tests.fuzz_checks import Outcome, check
-from tests.fuzz_sounds import Case, sound_case
+from tests.fuzz_sounds import Case, intact_files, sound_case
 from tests.mutations import with_page_checksum
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="measures memory as Linux does")
@@ -66,6 +66,15 @@ def test_each_kind_of_harm_is_found(harm, problem, tmp_path, monkeypatch):
     for name in set(os.listdir("/proc/self/fd")) - before:
         with contextlib.suppress(OSError):  # of the listing itself
             os.close(int(name))
+
+
+def test_intact_files_of_all_formats_can_be_read():
+    """Else their damage would test nothing; the header of SD2 is in a second file, which is left out."""
+    files = intact_files()
+    assert files.keys() == soundfile.available_formats().keys() - {"RAW"}
+    for form in files.keys() - {"SD2"}:
+        name, data = files[form][0]
+        assert soundfile.info(io.BytesIO(data)).frames > 0, name
 
 
 def test_a_case_is_made_by_its_number_alone():
