@@ -6,7 +6,7 @@ DATA ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help install train check lint types test torture soak tensorboard bench-sound bench-speed clean
+.PHONY: help install train check lint types test torture soak fuzz tensorboard bench-sound bench-speed clean
 
 help: ## print these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ torture: .venv/installed ## kill a training 20 times, compare it with one that w
 
 soak: .venv/installed ## 2,000 steps; plots memory and open files in soak.png
 	$(BIN)/python -m tests.soak $(ARGS)
+
+fuzz: .venv/installed ## read 10,000 damaged sound files and 1,000 damaged checkpoints; ARGS="--seed 1" or "--only 4711"
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 tensorboard: .venv/installed ## show all runs at http://localhost:6006
 	$(BIN)/tensorboard --logdir outputs --samples_per_plugin audio=200,images=200

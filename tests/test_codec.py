@@ -321,6 +321,8 @@ def test_a_missing_checkpoint_is_refused(tmp_path):
         ({"vae2ch": 6, "state_dict": {}}, "checkpoint format 6; this version reads format 7"),
         ({"vae2ch": {"format": 8}, "state_dict": {}}, "checkpoint format 8; this version reads format 7"),
         ({"vae2ch": {}, "state_dict": {}}, "checkpoint format None; this version reads format 7"),
+        ({"vae2ch": {"format": torch.zeros(2)}}, r"checkpoint format tensor\(\[0\., 0\.\]\); this version reads"),
+        ({"vae2ch": {"format": "\x1b\n" + "8" * 999}}, r"checkpoint format \? 8{158}; this version reads format 7"),
         ({"vae2ch": {"format": 7, "config": {}}}, "has no parameters"),
         ({"vae2ch": {"format": 7, "config": {}}, "state_dict": [1]}, "has no parameters"),
         ({"vae2ch": {"format": 7}, "state_dict": {}}, "does not match its own settings"),
@@ -353,6 +355,10 @@ def set_latent_dim(checkpoint, value):
     checkpoint["vae2ch"]["config"]["model"]["latent_dim"] = value
 
 
+def change_centre(checkpoint, function):
+    checkpoint["state_dict"]["codec.latents.centre"] = function(torch.zeros(4))
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -372,6 +378,10 @@ def set_latent_dim(checkpoint, value):
         (lambda checkpoint: checkpoint["vae2ch"]["config"].update(kl_weight=math.nan), "kl_weight=nan is out of range"),
         (lambda checkpoint: checkpoint["state_dict"].pop("codec.vae.encoder.latent.bias"), "encoder.latent.bias"),
         (lambda checkpoint: checkpoint["state_dict"].update({"codec.extra": torch.ones(1)}), "loading state_dict"),
+        (lambda checkpoint: checkpoint["state_dict"].update({3: torch.ones(1)}), "'int' object"),
+        (lambda checkpoint: change_centre(checkpoint, torch.Tensor.half), "latents.centre has the type torch.float16"),
+        (lambda checkpoint: change_centre(checkpoint, torch.Tensor.cfloat), "latents.centre has the type"),
+        (lambda checkpoint: change_centre(checkpoint, torch.Tensor.log), "latents.centre is not finite"),
     ],
 )
 def test_settings_and_parameters_that_do_not_match_are_refused(run, change, reason):
@@ -390,6 +400,46 @@ def test_a_parameter_that_is_no_tensor_is_refused(run):
     torch.save(checkpoint, path)
     with pytest.raises(InputError, match="has no parameters"):
         SoundCodec.load(run)
+
+
+class Constructed:
+    """A value that a pickle constructs by a call."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (Constructed(bytearray, 2**33), "bytearray"),  # 8 GB of zeros, which torch would allow
+        (torch.eye(3).to_sparse(), "_rebuild_sparse_tensor"),
+        (torch.eye(3).to("meta"), "_rebuild_meta_tensor"),
+    ],
+)
+def test_what_may_take_more_memory_than_its_file_has_bytes_is_not_constructed(codec, tmp_path, value, name):
+    torch.save({**checkpoint_of(codec), "other": value}, tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match=f"is truncated.*would construct .*{name}"):
+        SoundCodec.load(tmp_path / "a.ckpt")
+
+
+def test_an_archive_behind_other_bytes_is_refused(run):
+    """Python finds the archive, but torch would read what comes before it."""
+    path = run / "checkpoints" / "best.ckpt"
+    path.write_bytes(b"\x80\x02}." + path.read_bytes())
+    with pytest.raises(InputError, match="does not begin as an archive"):
+        SoundCodec.load(path)
+
+
+def test_a_damaged_name_in_an_archive_is_printed_in_one_line(run):
+    path = run / "checkpoints" / "best.ckpt"
+    path.write_bytes(path.read_bytes().replace(b"best/data/1", b"best/\x1b\nta/1"))
+    with pytest.raises(InputError) as caught:
+        SoundCodec.load(path)
+    assert str(caught.value).isprintable()
 
 
 def test_nothing_in_a_checkpoint_is_executed(codec, tmp_path):

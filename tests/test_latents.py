@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from vae2ch import losses
+from vae2ch.errors import InputError
 from vae2ch.latents import CAPACITY, INITIAL_PEAK, SMOOTHING, LatentDistribution, LatentOptimiser
 from vae2ch.model import VAE, Posterior
 from vae2ch.pca_init import initialise_from_pca
@@ -189,6 +190,13 @@ def test_perturbation_without_smoothing_returns_the_latents():
     latents, _ = two_groups()
     latent = torch.randn(2, 3, 4)
     assert torch.allclose(latents.perturb(latent, torch.randn(4), smoothing=0.0), latent, atol=1e-5)
+
+
+def test_a_covariance_that_no_noise_can_have_is_refused():
+    latents = LatentDistribution(3)
+    latents.covariance.zero_()
+    with pytest.raises(InputError, match="not positive definite"):
+        latents.sample(1, torch.Generator())
 
 
 def test_perturbation_with_full_smoothing_ignores_the_latents():

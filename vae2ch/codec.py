@@ -4,8 +4,11 @@ Axes: S samples, N segments of one sound, L samples of a segment, D latents; ``.
 """
 
 import math
+import pickletools
+import re
 import zipfile
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +26,8 @@ from vae2ch.representation import Representation
 CHECKPOINT_FORMAT = 7  # raised when what a checkpoint holds changes
 CHECKPOINT_KEY = "vae2ch"
 CHECKPOINT_NAMES = ("best.ckpt", "last.ckpt", "previous.ckpt")  # in a run's folder; the first is the one to use
+# what a checkpoint's pickle may construct: plain tensors and dicts, whose sizes are those of the file
+CONSTRUCTED = re.compile(r"torch \w+Storage|torch\._utils _rebuild_tensor_v2|collections OrderedDict")
 STATE_PREFIX = "codec."  # of the parameters in a checkpoint: the attribute of the LightningModule
 OVERLAP_DIVISOR = 8  # segments overlap by an eighth
 BATCH = 16  # segments processed at once, to bound the memory
@@ -73,11 +78,12 @@ class SoundCodec(nn.Module):
     @classmethod
     def from_checkpoint(cls, checkpoint: dict, path: Path) -> "SoundCodec":
         """The codec of a checkpoint that ``read_checkpoint`` returned. Raises ``InputError`` if its parts disagree."""
-        state = {name.removeprefix(STATE_PREFIX): value for name, value in checkpoint["state_dict"].items()}
         try:
+            state = {name.removeprefix(STATE_PREFIX): value for name, value in checkpoint["state_dict"].items()}
             config = from_mapping(CodecConfig, checkpoint[CHECKPOINT_KEY]["config"])
             check_sizes(config, state)  # before anything of these sizes is built
             codec = cls(config)
+            check_values(codec.state_dict(), state)
             codec.load_state_dict(state)
         except (InputError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{path} does not match its own settings ({short_text(error)})") from None
@@ -202,11 +208,7 @@ def find_checkpoint(path: Path) -> Path:
 def read_checkpoint(path: Path) -> dict:
     """Contents of a checkpoint file. Raises ``InputError`` if it is damaged, foreign, or of another format."""
     try:
-        with zipfile.ZipFile(path) as parts:
-            if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):
-                raise ValueError("its parts are compressed, and could be of any size")
-            if damaged := parts.testzip():  # torch does not compare the checksums
-                raise ValueError(f"the checksum of {damaged} is wrong")
+        check_archive(path)
         # weights_only: a checkpoint is data, and nothing in it may be executed
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zipfile and torch raise half a dozen types for files in other formats
@@ -216,14 +218,32 @@ def read_checkpoint(path: Path) -> dict:
     description = checkpoint[CHECKPOINT_KEY]
     # formats 1 to 6 stored the number alone
     found = description.get("format") if isinstance(description, dict) else description
-    if found != CHECKPOINT_FORMAT:
-        raise InputError(f"{path} has checkpoint format {found}; this version reads format {CHECKPOINT_FORMAT}")
+    if type(found) is not int or found != CHECKPOINT_FORMAT:
+        raise InputError(
+            f"{path} has checkpoint format {printable(found)}; this version reads format {CHECKPOINT_FORMAT}"
+        )
     state = checkpoint.get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} has no parameters (state_dict)")
     if sum(value.numel() * value.element_size() for value in state.values()) > path.stat().st_size:
         raise InputError(f"{path} claims more parameters than it holds")
     return checkpoint
+
+
+def check_archive(path: Path) -> None:
+    """Raise ``ValueError`` if a checkpoint is damaged, or would take more memory than the file has bytes."""
+    with path.open("rb") as file, zipfile.ZipFile(file) as parts:
+        file.seek(0)
+        if file.read(4) != b"PK\3\4":  # torch would read another format
+            raise ValueError("it does not begin as an archive")
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):
+            raise ValueError("its parts are compressed, and could be of any size")
+        if damaged := parts.testzip():  # torch does not compare the checksums
+            raise ValueError(f"the checksum of {damaged} is wrong")
+        pickles = [parts.read(name) for name in parts.namelist() if name.endswith("data.pkl")]
+    for opcode, argument, _ in chain.from_iterable(map(pickletools.genops, pickles)):
+        if opcode.name == "GLOBAL" and not CONSTRUCTED.fullmatch(str(argument)):
+            raise ValueError(f"it would construct {str(argument).replace(' ', '.')}")
 
 
 def check_sizes(config: CodecConfig, state: dict[str, Tensor]) -> None:
@@ -239,6 +259,23 @@ def check_sizes(config: CodecConfig, state: dict[str, Tensor]) -> None:
             raise ValueError(f"{name} has the size {found}, not {shape}")
 
 
+def check_values(expected: dict[str, Tensor], state: dict[str, Tensor]) -> None:
+    """Raise ``ValueError`` if parameters have other types than expected, or are not finite."""
+    for name in expected.keys() & state.keys():
+        if state[name].dtype != expected[name].dtype:
+            raise ValueError(f"{name} has the type {state[name].dtype}, not {expected[name].dtype}")
+        if not torch.isfinite(state[name]).all():
+            raise ValueError(f"{name} is not finite")
+
+
 def short_text(error: Exception) -> str:
-    """Message of an exception in one line of at most 160 characters, or its type."""
-    return " ".join(str(error).split())[:160] or type(error).__name__
+    """First sentence of an exception's message, in one line of at most 160 printable characters, or its type."""
+    if isinstance(error, KeyError):
+        return printable(f"{error.args[0]} is missing")
+    return printable(str(error).partition(". ")[0]) or type(error).__name__
+
+
+def printable(value: object) -> str:
+    """Text of a value that a file holds, in one line of at most 160 characters that can be printed."""
+    text = " ".join(str(value)[:1000].split())[:160]
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vae2ch import losses
+from vae2ch.errors import InputError
 from vae2ch.model import Posterior
 
 CAPACITY = 512  # latest training segments, around which new sounds are sampled
@@ -70,11 +71,16 @@ class LatentDistribution(nn.Module):
         return self.perturb(self.means[chosen], noise, smoothing), self.peaks[chosen]
 
     def perturb(self, latent: Tensor, noise: Tensor, smoothing: float = SMOOTHING) -> Tensor:
-        """Latents [..., D] shrunk towards the mean, plus standard normal ``noise`` coloured by the covariance."""
+        """Latents [..., D] shrunk towards the mean, plus standard normal ``noise`` coloured by the covariance.
+
+        Raises ``InputError`` if that is not positive definite.
+        """
         # on the CPU in float64, as Apple's GPUs have none
-        root = torch.linalg.cholesky(self.covariance.cpu().double()).to(latent)
+        root, failed = torch.linalg.cholesky_ex(self.covariance.cpu().double())
+        if failed:
+            raise InputError("the model is damaged: its covariance of the latents is not positive definite")
         shrunk = self.centre + math.sqrt(1 - smoothing**2) * (latent - self.centre)
-        return shrunk + smoothing * noise.to(latent) @ root.T
+        return shrunk + smoothing * noise.to(latent) @ root.to(latent).T
 
 
 @dataclass(frozen=True)

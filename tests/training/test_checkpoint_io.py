@@ -93,12 +93,20 @@ def without_optimiser(checkpoint):
     del checkpoint["optimizer_states"]
 
 
+def tensor_of_loops(checkpoint):
+    checkpoint["loops"] = torch.zeros(2)
+
+
 def other_moments(checkpoint):
     checkpoint["optimizer_states"][0]["state"][0]["exp_avg"] = torch.zeros(3)
 
 
 def text_for_moments(checkpoint):
     checkpoint["optimizer_states"][0]["state"][0]["exp_avg"] = "text"
+
+
+def missing_moment(checkpoint):
+    del checkpoint["optimizer_states"][0]["state"][0]["exp_avg"]
 
 
 def missing_moments(checkpoint):
@@ -109,9 +117,11 @@ def missing_moments(checkpoint):
     ("change", "reason"),
     [
         (without_optimiser, "no state of a training; start="),
+        (tensor_of_loops, "no state of a training; start="),
         (other_moments, "damaged optimiser state"),
         (text_for_moments, "damaged optimiser state"),
         (missing_moments, "damaged optimiser state"),
+        (missing_moment, r"damaged optimiser state \(exp_avg is missing\)"),
     ],
 )
 def test_a_state_from_which_training_cannot_go_on_is_refused(change, reason, codec, tmp_path):

@@ -11,7 +11,7 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
-from vae2ch.codec import CHECKPOINT_NAMES, SoundCodec, read_checkpoint
+from vae2ch.codec import CHECKPOINT_NAMES, SoundCodec, read_checkpoint, short_text
 from vae2ch.errors import InputError
 from vae2ch.files import replacing
 from vae2ch.terminal import say
@@ -87,14 +87,14 @@ def candidates(folder: Path) -> Iterator[Path]:
 def read_training_state(path: Path) -> dict:
     """Contents of a checkpoint from which training can go on. Raises ``InputError`` if it is none."""
     checkpoint = read_checkpoint(path)
-    missing = [name for name in TRAINING_STATE if not checkpoint.get(name)]
-    if missing:
+    states = [checkpoint.get(name) for name in TRAINING_STATE]
+    if not all(isinstance(state, dict | list) and state for state in states):
         raise InputError(f"{path} holds a model, but no state of a training; start={path} begins a new run with it")
     codec = SoundCodec.from_checkpoint(checkpoint, path)
     try:
         check_moments(checkpoint["optimizer_states"][0], [tuple(weight.shape) for weight in codec.vae.parameters()])
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise InputError(f"{path} has a damaged optimiser state ({error})") from None
+        raise InputError(f"{path} has a damaged optimiser state ({short_text(error)})") from None
     return checkpoint
 
 
