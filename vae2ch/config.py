@@ -190,5 +190,5 @@ def checked(key: str, item: Field, value: Any) -> Any:
     if not inside:
         raise InputError(f"{key}={value} is out of range; allowed: {allowed_values(item)}")
     if isinstance(value, str) and not value.strip() and not os.path.lexists(value):
-        raise InputError(f"{key} is empty; give one ({item.metadata['meaning']})")
+        raise InputError(f"{key} is empty; give a value ({item.metadata['meaning']})")
     return value

@@ -20,6 +20,7 @@ from vae2ch.errors import InputError
 
 SETTING = re.compile(r"-{0,2}([\w./-]+?)\s*[=:]\s*(.*)", re.DOTALL)
 HINT = "settings are written key=value; --help lists them"
+FOR_HYDRA = re.compile(r"(hydra[./]|\+|[^=]*@).*=.*|~[\w.@]+(=.*)?", re.DOTALL)  # added, removed, its own settings
 PATH_KEYS = ("data.root", "data.cache", "start", "resume")
 # what a web page or a word processor makes of spaces, quotes, dashes and =
 TYPOGRAPHY = str.maketrans(
@@ -52,9 +53,8 @@ def refuse_empty(word: str, sweeping: bool) -> None:
     empty = any(not text.strip() and not os.path.lexists(text) for text in (value.split(",") if several else [value]))
     if equals and empty:
         name = key.lstrip("+")
-        meaning = meanings().get(name, "the name of an option; --help lists them")
         subject = f"{name}= is empty" if not value.strip() else f"{word} has an empty value"
-        raise InputError(f"{subject}; give one ({meaning})")
+        raise InputError(f"{subject}; give a value ({meanings().get(name, '--help lists them')})")
 
 
 @cache
@@ -114,8 +114,8 @@ class Reader:
             self.words.append(word)
             if self.takes_value[option] and word == option and self.rest:
                 self.words.append(self.rest.popleft())
-        elif "=" in word and (word.startswith(("hydra.", "hydra/", "+", "~")) or "@" in word.partition("=")[0]):
-            self.words.append(word)  # for Hydra
+        elif FOR_HYDRA.fullmatch(word) and not os.path.lexists(word):
+            self.words.append(word)
         elif found and found[1] in (*meanings(), *options()):
             self.assign(found[1], found[2])
         elif (name := known_keys().get(squashed(word))) and (value := self.next_value()):
@@ -215,7 +215,8 @@ def plain_words(arguments: Sequence[str]) -> Iterator[str]:
     while number < len(arguments):
         word, count = arguments[number], 1
         typed = word == word.translate(TYPOGRAPHY) and word[:1] not in ("'", '"')
-        if typed or os.path.lexists(word) or os.path.lexists(word.partition("=")[2]):
+        value = word.partition("=")[2]
+        if typed or any(map(os.path.lexists, (word, value, *value.split(",")))):
             yield word
         else:
             words, count = unquoted_words(arguments[number:])
