@@ -70,6 +70,8 @@ def test_a_folder_that_exists_is_found_however_it_is_called(name, place):
     settings = [quote_path(f"{key}={name}") for key in ("data.root", "+data.cache", "start")]
     found = compose("data=folder", *(text.lstrip("+") for text in settings))
     assert (found.data.root, found.data.cache, found.start) == (name, name, name)
+    assert compose(quote_path(f"data.cache={name}/new [1]")).data.cache == f"{name}/new [1]"
+    assert expand_home(f"{name}/new") == Path(name, "new")
     assert quote_path(f"data.root={name}", sweep=True).endswith(settings[0].partition("=")[2])
     assert expand_home(name) == unquoted(name) == Path(name)
 
@@ -102,6 +104,10 @@ def test_a_folder_that_does_not_exist_keeps_its_name(name, place):
 )
 def test_other_arguments_are_left_to_hydra(argument, place):
     assert quote_path(argument) == argument
+
+
+def test_an_interpolation_that_is_no_name_is_resolved(place):
+    assert compose("seed=3", quote_path(f"data.cache={place}/a (${{seed}})")).data.cache == f"{place}/a (3)"
 
 
 def test_a_comma_separates_folders_in_a_sweep_unless_they_are_one(place):

@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
 from vae2ch.errors import InputError
-from vae2ch.files import expand_home
+from vae2ch.files import expand_home, is_literal
 
 PATH_SETTING = re.compile(r"(\+{0,2}(?:data\.root|data\.cache|start)=)(.*)", re.DOTALL)
 HYDRA_SYNTAX = re.compile(r"['\"\[$].*|null|\w+\(.*\)", re.DOTALL)  # left to Hydra if no path has this name
@@ -25,29 +25,25 @@ def quote_path(argument: str, sweep: bool = False) -> str:
     if not found:
         return argument
     key, text = found.groups()
-    if sweep and "," in text and not os.path.lexists(text):
+    if is_literal(text):
+        return key + literal(text)
+    if sweep and "," in text:
         return key + ",".join(map(quote_part, text.split(",")))
-    return key + (quoted(text) if os.path.lexists(text) or not HYDRA_SYNTAX.fullmatch(text) else text)
+    return argument if HYDRA_SYNTAX.fullmatch(text) else key + quoted(text)
 
 
 def quote_part(text: str) -> str:
     """One of several paths that commas separate, quoted if it exists, with or without the spaces around it."""
-    return next((quoted(path) for path in (text, text.strip()) if os.path.lexists(path)), text)
+    return next((literal(path) for path in (text, text.strip()) if is_literal(path)), text)
 
 
-def unquoted(text: str) -> Path:
-    """The path that is called so, or else what it is in Hydra's grammar. Raises ``InputError``, or Hydra's errors."""
-    if not os.path.lexists(text) and text[:1] in ("'", '"'):
-        (override,) = OverridesParser.create().parse_overrides([f"key={text}"])
-        text = str(override.value())
-    if not text.strip() and not os.path.lexists(text):
-        raise InputError("resume= is empty; give a run's folder, as in resume=outputs/RUN")
-    return expand_home(text)
+def literal(path: str) -> str:
+    """A path as a value that neither Hydra nor OmegaConf changes."""
+    return quoted(INTERPOLATION.sub(lambda found: rf"{2 * found[1]}\${{", path if path != "???" else "./???"))
 
 
-def quoted(path: str) -> str:
-    """A path as a value in Hydra's grammar, in quotes only where they are needed."""
-    text = INTERPOLATION.sub(lambda found: rf"{2 * found[1]}\${{", path if path != "???" else "./???")
+def quoted(text: str) -> str:
+    """Text as a value in Hydra's grammar, in quotes only where they are needed."""
     try:
         (plain,) = OverridesParser.create().parse_overrides([f"key={text}"])
         if plain.value() == text and isinstance(plain.value(), str):
@@ -55,3 +51,13 @@ def quoted(path: str) -> str:
     except HydraException:
         pass
     return QuotedString(text, Quote.double).with_quotes()
+
+
+def unquoted(text: str) -> Path:
+    """The path that is called so, or else what it is in Hydra's grammar. Raises ``InputError``, or Hydra's errors."""
+    if not is_literal(text) and text[:1] in ("'", '"'):
+        (override,) = OverridesParser.create().parse_overrides([f"key={text}"])
+        text = str(override.value())
+    if not text.strip() and not os.path.lexists(text):
+        raise InputError("resume= is empty; give a run's folder, as in resume=outputs/RUN")
+    return expand_home(text)
