@@ -160,7 +160,6 @@ def test_a_finished_run_is_not_trained_again(run, monkeypatch, capsys):
     ("arguments", "parts"),
     [
         (["resume=nowhere"], ["nowhere does not exist"]),
-        (["resume="], ["give a run's folder"]),
         (["resume=outputs"], ["has no run.json"]),
         (["resume=outputs/first", "latent_dim=3"], ["latent_dim=3: it is 128", "start="]),
         (["resume=outputs/first/checkpoints/best.ckpt", "minutes=+5"], ["no such limit"]),
