@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+import train
 from tests.helpers import QUICK, ROOT, python
 from vae2ch import audio
+from vae2ch.cli import hydra_app
 from vae2ch.data import notes
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
@@ -31,6 +33,21 @@ def _signals():
 def _seeded():
     torch.manual_seed(0)
     torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys):
+    """Function that runs ``train.py`` in this process, which is faster, and returns the one line of its error."""
+
+    def message(place, *arguments):
+        monkeypatch.chdir(place)
+        with pytest.raises(SystemExit) as caught:
+            hydra_app.main(train.train, arguments)
+        assert caught.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    return message
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from vae2ch.errors import InputError
+
 UNFINISHED_SUFFIX = ".part"  # of a file that is being written
 
 
@@ -36,6 +38,20 @@ def replace_text(path: Path, text: str) -> None:
     """Replace the contents of a file by ``text``, in UTF-8. Raises ``OSError``."""
     with replacing(path) as file:
         file.write(text.encode(errors="surrogateescape"))
+
+
+def is_literal(path: str) -> bool:
+    """Whether something has this path, or the folder that it would be in, whatever ``~`` and ``$`` may mean in it."""
+    folder, name = os.path.split(path)
+    return os.path.lexists(path) or ("${" not in name and os.path.isdir(folder))
+
+
+def expand_home(path: str) -> Path:
+    """A path that exists as it is, others with ``~`` expanded. Raises ``InputError`` if there is no such user."""
+    try:
+        return Path(path) if is_literal(path) else Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{path}: there is no such user; give a path without ~") from None
 
 
 def sync_folder(folder: Path) -> None:

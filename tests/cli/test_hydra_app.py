@@ -1,32 +1,14 @@
-"""Hydra's command line: quoting, error messages, and no side effects."""
+"""Hydra's command line: error messages, and no side effects."""
 
 import ast
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from tests.helpers import ROOT, assert_one_line_error, python
-from vae2ch.cli.hydra_app import quote_path
+from tests.helpers import ROOT, python
 
 pytestmark = pytest.mark.slow  # runs many commands
 
 TRAIN = ROOT / "train.py"
-NAMES = [
-    "über (1)=x",
-    "it's [here]",
-    'say "so"',
-    "a b",
-    "{a: 1}",
-    "a,b",
-    "~/sounds",
-    "~nosuchuser/x",
-    "100%",
-    "a:b",
-    "x\\y",
-    "a@b#c!",
-    " leading",
-    "line\nbreak",
-]
 # runs the program in this process, as another program may
 EMBEDDED = f"""
 import argparse, runpy, sys
@@ -37,27 +19,6 @@ try:
 except SystemExit as exit:
     print((exit.code, argparse.ArgumentParser.error is error, sys.argv == arguments))
 """
-
-
-@pytest.mark.parametrize("key", ["data.root", "data.cache"])
-@pytest.mark.parametrize("path", ["sounds", "/a/b-c_d.e+f", *NAMES])
-def test_a_path_needs_no_quotes_of_its_own(key, path):
-    (override,) = OverridesParser.create().parse_overrides([quote_path(f"{key}={path}")])
-    assert override.key_or_group == key
-    assert override.value() == path
-
-
-@pytest.mark.parametrize(
-    "argument",
-    ["data.root=/a/b", 'data.root="a b"', "data.root='a b'", "data.root=$HOME/x", "name=a b", "data.root", "-m"],
-)
-def test_other_arguments_are_left_alone(argument):
-    assert quote_path(argument) == argument
-
-
-def test_a_sweep_over_folders_is_not_quoted():
-    assert quote_path("data.root=a b,c d", sweep=True) == "data.root=a b,c d"
-    assert quote_path("data.root=a b", sweep=True) == 'data.root="a b"'
 
 
 def test_running_the_program_in_a_process_changes_neither_its_arguments_nor_argparse(tmp_path):
@@ -100,14 +61,15 @@ def test_settings_and_commands_appear_without_torch(module):
         (["name=../../up"], ["name=../../up"]),
     ],
 )
-def test_errors_are_one_line_and_leave_no_files(arguments, parts, tmp_path):
-    assert_one_line_error(python(TRAIN, *arguments, cwd=tmp_path), *parts)
+def test_errors_are_one_line_and_leave_no_files(arguments, parts, tmp_path, refused):
+    line = refused(tmp_path, *arguments)
+    assert [part for part in parts if part not in line] == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_file_named_outputs_is_an_error(tmp_path):
+def test_a_file_named_outputs_is_an_error(tmp_path, refused):
     (tmp_path / "outputs").write_text("a file in its place")
-    assert_one_line_error(python(TRAIN, cwd=tmp_path), "cannot write to", "outputs")
+    assert "cannot write to outputs" in refused(tmp_path, "name=unwritten")
 
 
 def test_a_sweep_over_several_devices_is_rejected(tmp_path):
@@ -116,10 +78,3 @@ def test_a_sweep_over_several_devices_is_rejected(tmp_path):
     assert done.stderr.count("use trainer.devices=1") == 2
     assert done.stdout.count("Failed    latent_dim=") == 2
     assert "Traceback" not in done.stderr
-
-
-def test_help_lists_groups_and_settings(tmp_path):
-    done = python(TRAIN, "--help", cwd=tmp_path)
-    assert done.returncode == 0
-    for part in ("preset: heavy, light, medium", "latent_dim: 128", "representation: 16k, 22k, 44k, 48k"):
-        assert part in done.stdout

@@ -149,6 +149,42 @@ def test_a_device_that_is_missing_is_rejected(run_folder, sounds, tmp_path):
         reconstruct(run_folder, sounds, "--out", tmp_path / "out", "--device", "cuda")
 
 
+def test_the_order_of_model_and_sounds_is_corrected(run_folder, sounds, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write = "; write: python -m vae2ch reconstruct outputs/"
+    for given, message in (
+        (["in put/deep/noise.wav"], f"noise.wav is no model.*{write}RUN 'in put/deep/noise.wav' --out x"),
+        (["in put"], f"^in put is no model.*{write}RUN 'in put' --out x"),
+        (["outputs/run"], f"no sounds are given{write}run SOUNDS --out x"),
+        (["in put", "outputs/run"], f"^in put is no model.*{write}run 'in put' --out x"),
+        (["in put/deep/noise.wav", "in put"], "noise.wav is no model"),
+    ):
+        with pytest.raises(InputError, match=message):
+            reconstruct(*given, "--out", "x")
+
+
+@pytest.mark.parametrize("position", range(3))
+def test_an_empty_path_never_means_here(position, run_folder, sounds):
+    paths = [run_folder, sounds, "x"]
+    paths[position] = ""
+    name = ("RUN_OR_CKPT", "INPUT", "--out")[position]
+    with pytest.raises(InputError, match=f"argument {name}: is empty; give "):
+        reconstruct(*paths[:2], "--out", paths[2])
+
+
+def test_paths_may_begin_with_a_dash_or_have_any_name(run_folder, sounds, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("-kicks", "--made", "~x", "-", "  ", "[a] ${b}"):
+        sounds.rename(sounds := tmp_path / name)
+        parsed = commands.build_parser().parse_args(["reconstruct", "outputs/run", name, "--out", name])
+        assert parsed.inputs == [Path(name)]
+        assert parsed.out == Path(name)
+        assert Path(name, "deep", "noise.wav") in [file for file, _ in commands.output_files(parsed.inputs, parsed.out)]
+    assert commands.build_parser().parse_args(["reconstruct", "a", "b", "--out", "-made"]).out == Path("-made")
+    with pytest.raises(InputError, match="unrecognized arguments: --nowhere"):
+        reconstruct("outputs/run", "--nowhere", "--out", "x")
+
+
 @pytest.mark.slow
 def test_a_checkpoint_of_an_older_format_is_one_line(sounds, tmp_path):
     torch.save({"vae2ch": 6, "hyper_parameters": {}, "state_dict": {}}, tmp_path / "old.ckpt")
@@ -162,7 +198,7 @@ def test_a_checkpoint_of_an_older_format_is_one_line(sounds, tmp_path):
     [
         ([], ["COMMAND"]),
         (["reconstruc"], ["reconstruc", "reconstruct"]),
-        (["reconstruct", "x.ckpt"], ["INPUT", "--out"]),
+        (["reconstruct", "x.ckpt"], ["--out"]),
         (["reconstruct", "x.ckpt", "y.wav", "--out", "z", "--celing"], ["--celing"]),
         (["reconstruct", "x.ckpt", ".", "--out", "z"], ["no sound file in ."]),
     ],
@@ -171,7 +207,11 @@ def test_wrong_arguments_are_one_line(arguments, parts, tmp_path):
     assert_one_line_error(python("-m", "vae2ch", *arguments, cwd=tmp_path), *parts)
 
 
-def test_help_names_the_command(tmp_path):
-    done = python("-m", "vae2ch", "--help", cwd=tmp_path)
-    assert done.returncode == 0
-    assert "reconstruct" in done.stdout
+@pytest.mark.parametrize("arguments", [[], ["reconstruct"]])
+def test_help_has_an_example_and_says_what_each_argument_is(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        commands.build_parser().parse_args([*arguments, "--help"])
+    assert caught.value.code == 0
+    assert "example: python -m vae2ch reconstruct outputs/RUN" in capsys.readouterr().out
+    (commands_of,) = commands.build_parser()._subparsers._group_actions
+    assert all(action.help for action in commands_of.choices["reconstruct"]._actions)

@@ -144,16 +144,6 @@ def test_a_run_stores_what_is_needed_to_reproduce_it(trained):
         assert len(session["source"].split()[0]) == 40
 
 
-def refused(place, monkeypatch, capsys, *arguments):
-    """Run ``train.py`` in this process, which is faster; its message."""
-    monkeypatch.chdir(place)
-    with pytest.raises(SystemExit) as caught:
-        hydra_app.main(None, arguments)
-    assert caught.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    return line
-
-
 @pytest.mark.slow
 def test_a_finished_run_is_not_trained_again(run, monkeypatch, capsys):
     before = sorted((path.name, path.stat().st_mtime_ns) for path in run.rglob("*"))
@@ -170,15 +160,14 @@ def test_a_finished_run_is_not_trained_again(run, monkeypatch, capsys):
     ("arguments", "parts"),
     [
         (["resume=nowhere"], ["nowhere does not exist"]),
-        (["resume="], ["give a run's folder"]),
         (["resume=outputs"], ["has no run.json"]),
         (["resume=outputs/first", "latent_dim=3"], ["latent_dim=3: it is 128", "start="]),
         (["resume=outputs/first/checkpoints/best.ckpt", "minutes=+5"], ["no such limit"]),
         (["resume=outputs/first/checkpoints/best.ckpt", "trainer.max_epochs=+1"], ["no state of a training", "start="]),
     ],
 )
-def test_what_cannot_be_resumed_is_one_line(arguments, parts, run, monkeypatch, capsys):
-    line = refused(run.parents[1], monkeypatch, capsys, *arguments)
+def test_what_cannot_be_resumed_is_one_line(arguments, parts, run, refused):
+    line = refused(run.parents[1], *arguments)
     assert [part for part in parts if part not in line] == []
 
 
@@ -220,7 +209,7 @@ def test_an_extension_that_ended_before_its_first_save_is_still_one(trained, tmp
 
 
 @pytest.mark.slow
-def test_changed_sounds_are_noticed(folder, trained, tmp_path, monkeypatch, capsys):
+def test_changed_sounds_are_noticed(folder, trained, tmp_path, monkeypatch, capsys, refused):
     sounds, run = tmp_path / "sounds", tmp_path / "outputs" / "first"
     shutil.copytree(folder, sounds)
     shutil.copytree(trained[0], run)
@@ -231,7 +220,7 @@ def test_changed_sounds_are_noticed(folder, trained, tmp_path, monkeypatch, caps
     (gone,) = sorted(name for name, row in read_splits(run).items() if row["split"] == "train")[:1]
     (sounds / gone).unlink()
     before, metrics = read_splits(run), (run / "metrics.csv").read_text()
-    line = refused(tmp_path, monkeypatch, capsys, *more)
+    line = refused(tmp_path, *more)
     for part in ("added new.wav", f"removed {gone}", "start=outputs/first", "data.changed=accept"):
         assert part in line
     assert (run / "metrics.csv").read_text() == metrics

@@ -77,9 +77,11 @@ def test_only_missing_notes_are_written(tmp_path):
         assert np.abs(wave - notes.render(*note, seed=0)).max() < 1e-4
 
 
-def test_a_folder_with_other_sounds_is_refused(tmp_path):
-    audio.write(tmp_path / "sub" / "mine.wav", np.ones(100, np.float32), 16000)
-    with pytest.raises(InputError, match=r"mine\.wav.*add data=folder"):
+@pytest.mark.parametrize("name", ["mine.wav", "sub/mine.wav", "song.als", "letter.txt"])
+def test_a_folder_with_anything_else_is_refused(name, tmp_path):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(InputError, match=rf"holds {name.split('/')[0]}, .*add data=folder"):
         notes.write(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
 

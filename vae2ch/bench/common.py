@@ -14,9 +14,9 @@ from torch import Tensor
 
 from vae2ch.cli import hardware
 from vae2ch.cli.commands import Parser
-from vae2ch.cli.hydra_app import quote_path
 from vae2ch.cli.hydra_errors import as_input_errors
 from vae2ch.cli.messages import exit_on_error
+from vae2ch.cli.paths import quote_path
 from vae2ch.cli.run import build
 from vae2ch.cli.settings import compose
 from vae2ch.cli.trainer import silence_lightning
@@ -46,7 +46,7 @@ def one_line_errors() -> Iterator[None]:
 
 def settings(folder: str | None, overrides: Sequence[str]) -> RunConfig:
     """Settings for this machine; without a preset, the one that is recommended for the collection."""
-    source = ["data=folder", f"data.root={folder}"] if folder else []
+    source = ["data=folder", f"data.root={folder}"] if folder is not None else []
     overrides = ["name=bench", *map(quote_path, [*source, *overrides])]
     config = compose(overrides)
     data = SoundDataModule(config.data, config.augment, config.representation, config.seed)

@@ -1,21 +1,45 @@
 """The commands of ``python -m vae2ch``, which use a trained model."""
 
 import argparse
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from vae2ch import audio
 from vae2ch.audio import DecodingError, is_result
-from vae2ch.cli.messages import exit_on_error
+from vae2ch.audio.content import SOUND_SUFFIXES
+from vae2ch.cli.messages import exit_on_error, make_printable, programs, shell_join
 from vae2ch.errors import InputError
+from vae2ch.files import expand_home
+
+EXAMPLES = """\
+example: python -m vae2ch reconstruct outputs/RUN song.wav more/ --out made
+    writes made/song.wav, and a WAV file for each sound in the folder more
+"""
+MODEL = "a run's folder, or a .ckpt file"
+SOUNDS = "sound files, or folders of them"
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser whose errors are ``InputError``."""
+    """Argument parser whose errors are ``InputError``. Paths may begin with a dash."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+        """Parse arguments, those that are paths as such."""
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args(words if self._subparsers else list(self.with_paths(words)), namespace)
+
+    def with_paths(self, words: Iterable[str]) -> Iterator[str]:
+        """Arguments, with ``./`` before a path that begins with a dash: what exists, and what an option takes."""
+        options, takes_value = self._option_string_actions, False
+        for word in words:
+            is_option = word.partition("=")[0] in options
+            dashed = word.startswith("-") and not is_option and word != "--"
+            yield f"./{word}" if dashed and (takes_value or os.path.lexists(word)) else word
+            takes_value = is_option and word in options and options[word].nargs is None
 
     def error(self, message: str) -> NoReturn:
         """Raise ``InputError`` instead of printing the usage."""
@@ -24,21 +48,37 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> Parser:
     """The parser of all commands."""
-    parser = Parser(prog="vae2ch", description="Use a trained model. A checkpoint file is all that is needed.")
+    layout: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": EXAMPLES}
+    text = "Use a trained model. A checkpoint file is all that is needed."
+    parser = Parser(prog="python -m vae2ch", description=text, **layout)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     text = "reconstruct sounds of any length with a model; writes WAV files of the same names"
-    command = commands.add_parser("reconstruct", help=text, description=text)
+    command = commands.add_parser("reconstruct", help=text, description=text, **layout)
     command.set_defaults(function=reconstruct)
-    command.add_argument("model", metavar="RUN_OR_CKPT", type=Path, help="a run's folder, or a .ckpt file")
-    command.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help="sound files, or folders of them")
-    command.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the WAV files")
+    command.add_argument("model", metavar="RUN_OR_CKPT", type=path_of(MODEL), help=MODEL)
+    command.add_argument("inputs", metavar="INPUT", type=path_of(SOUNDS), nargs="*", help=SOUNDS)
+    text = "a folder for the WAV files"
+    command.add_argument("--out", metavar="DIR", type=path_of(text), required=True, help=text)
     command.add_argument("--ceiling", action="store_true", help="analyse and synthesise only, without the model")
-    command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    text = "device to compute on; auto (default): the best of this machine"
+    command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help=text)
     return parser
+
+
+def path_of(meaning: str) -> Callable[[str], Path]:
+    """Type of an argument that is a path. An empty one is an error, where ``Path("")`` is the current folder."""
+
+    def path(text: str) -> Path:
+        if not text.strip() and not os.path.lexists(text):
+            raise argparse.ArgumentTypeError(f"is empty; give {meaning}")
+        return expand_home(text)
+
+    return path
 
 
 def main() -> None:
     """Run the command that the program's arguments name, and exit."""
+    make_printable()
     with exit_on_error():
         arguments = build_parser().parse_args()
         sys.exit(arguments.function(arguments))
@@ -46,6 +86,7 @@ def main() -> None:
 
 def reconstruct(arguments: argparse.Namespace) -> int:
     """Reconstruct sound files; returns the exit status. Raises ``InputError`` if the model or a path cannot be used."""
+    check_order(arguments.model, arguments.inputs, arguments.out)
     pairs = list(output_files(arguments.inputs, arguments.out))
     inputs = {file.resolve() for file, _ in pairs}
     for _, output in pairs:
@@ -77,6 +118,31 @@ def reconstruct(arguments: argparse.Namespace) -> int:
             bar.write(f"vae2ch: {audio.printable(file)}: {reason}", file=sys.stderr)
     print(f"{len(pairs) - failed} of {len(pairs)} files written to {arguments.out} at {codec.sample_rate} Hz")
     return 1 if failed else 0
+
+
+def check_order(model: Path, inputs: list[Path], out: Path) -> None:
+    """Raise ``InputError`` if the first path is a sound and no model, or the only path."""
+    given = [model, *inputs]
+    models = [path for path in given if is_model(path)]
+    sounds = [str(path) for path in given if path not in models]
+    if model in models and not inputs:
+        reason = "no sounds are given"
+    elif model not in models and (models or is_sound(model) or not inputs):
+        reason = f"{model} is no model, and the model comes first"
+    else:
+        return  # a model that cannot be loaded has messages of its own
+    words = [*(map(str, models[:1]) if models else ["outputs/RUN"]), *(sounds or ["SOUNDS"]), "--out", str(out)]
+    raise InputError(f"{reason}; write: {shell_join([f'{programs()}python', '-m', 'vae2ch', 'reconstruct', *words])}")
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a path is a sound file, by its name."""
+    return path.suffix.lower() in SOUND_SUFFIXES
+
+
+def is_model(path: Path) -> bool:
+    """Whether a path is a checkpoint, or a run's folder with one."""
+    return path.suffix == ".ckpt" or any((path / "checkpoints").glob("*.ckpt"))
 
 
 def output_files(inputs: list[Path], folder: Path) -> Iterator[tuple[Path, Path]]:

@@ -1,8 +1,6 @@
 """Hydra's command line with one-line error messages."""
 
 import os
-import re
-import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +16,15 @@ from omegaconf import DictConfig
 
 from vae2ch.callbacks.signals import Signals
 from vae2ch.cli import CONF, settings, sweep
+from vae2ch.cli.arguments import check
+from vae2ch.cli.help import print_help
 from vae2ch.cli.hydra_errors import as_input_errors
-from vae2ch.cli.messages import ReportedError, command_to_resume, exit_on_error
+from vae2ch.cli.messages import ReportedError, command_to_resume, exit_on_error, make_printable, shell_join
+from vae2ch.cli.paths import quote_path, unquoted
 from vae2ch.cli.run_folder import locked, remove_unused
 from vae2ch.config import RunConfig
 from vae2ch.errors import FolderInUseError, InputError
 
-PATH_SETTING = re.compile(r"((?:data\.(?:root|cache)|start)=)([^'\"\[$].*)", re.DOTALL)
 SWEEP: dict[Path, str] = {}  # folders of the runs of the current sweep, and why they failed or ""
 
 
@@ -37,10 +37,16 @@ def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors; otherwise it prints them and exits
     version.setbase("1.3")
     Signals().install()
+    make_printable()
     with exit_on_error(), as_input_errors(arguments):
-        paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
-        if paths:
-            resume(paths[-1], [quote_path(argument) for argument in arguments if not argument.startswith("resume=")])
+        if not {"-h", "--help"}.isdisjoint(arguments):
+            print_help()
+            return
+        check(arguments)
+        resumed = [argument for argument in arguments if argument.startswith("resume=")]
+        if resumed:
+            path = unquoted(resumed[-1].removeprefix("resume="))
+            resume(path, [quote_path(argument) for argument in arguments if argument not in resumed])
             return
         parser = get_args_parser()
         parser.error = reject_arguments  # type: ignore[method-assign]
@@ -64,7 +70,7 @@ def sweep_summary(arguments: Sequence[str]) -> Iterator[None]:
     except SystemExit:
         if SWEEP:
             name = next(iter(SWEEP)).parent.name
-            again = shlex.join([*(text for text in arguments if not text.startswith("name=")), f"name={name}"])
+            again = shell_join([*(text for text in arguments if not text.startswith("name=")), f"name={name}"])
             print(f"vae2ch: the sweep goes on with python train.py {again}", file=sys.stderr)
         raise
     failures = {folder.name: reason for folder, reason in SWEEP.items() if reason}
@@ -74,24 +80,22 @@ def sweep_summary(arguments: Sequence[str]) -> Iterator[None]:
         raise SystemExit(1)
 
 
-def resume(path: str, overrides: Sequence[str]) -> None:
+def resume(path: Path, overrides: Sequence[str]) -> None:
     """Go on with the run in a folder or of a checkpoint. Raises ``InputError``."""
     # here, so that error messages need not wait for torch
     from vae2ch.cli import processes
     from vae2ch.cli.resume import folder_of, plan
     from vae2ch.cli.run import run
 
-    if not path:
-        raise InputError("resume=: give a run's folder, as in resume=outputs/RUN")
     first = processes.rank() == 0
     # a process that Lightning has started finds the changed settings in the run's folder
     given = overrides if first or "TORCHELASTIC_RUN_ID" in os.environ else []
-    with locked(folder_of(Path(path))) if first else nullcontext():
-        resumed, problems = processes.shared("resumed", lambda: plan(Path(path), given))
+    with locked(folder_of(path)) if first else nullcontext():
+        resumed, problems = processes.shared("resumed", lambda: plan(path, given))
         for problem in problems if first else []:
             print(f"vae2ch: {problem}; going on from an older one", file=sys.stderr)
         if resumed is None:
-            more = command_to_resume(Path(path), "minutes=+10")
+            more = command_to_resume(path, "minutes=+10")
             print(f"{path} is finished; train it for longer with {more}")
             return
         if first:
@@ -102,15 +106,6 @@ def resume(path: str, overrides: Sequence[str]) -> None:
 def reject_arguments(message: str) -> NoReturn:
     """Replace argparse's usage text, which has many lines."""
     raise InputError(f"{message} (settings are written key=value; --help lists them)")
-
-
-def quote_path(argument: str, sweep: bool = False) -> str:
-    """Quote a path with characters that Hydra's grammar reserves: umlauts, brackets, ``=``, ``~``."""
-    found = PATH_SETTING.fullmatch(argument)
-    if not found or re.fullmatch(r"[\w./+-]*", found[2], re.ASCII) or (sweep and "," in found[2]):
-        return argument  # in a sweep a comma separates values
-    escaped = found[2].replace('"', '\\"')
-    return f'{found[1]}"{escaped}"'
 
 
 @contextmanager

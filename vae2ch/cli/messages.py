@@ -1,9 +1,10 @@
 """What the programs print: errors as one line with an exit status, and the summaries of a run."""
 
+import io
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ def exit_on_error() -> Iterator[None]:
     except ReportedError:
         raise SystemExit(2) from None
     except InputError as error:
-        print(f"vae2ch: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"vae2ch: {one_line(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:  # a full disk, missing permissions
         print(f"vae2ch: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
@@ -46,14 +47,45 @@ def exit_on_error() -> Iterator[None]:
         raise SystemExit(130) from None
 
 
+def make_printable() -> None:
+    """Have characters that the terminal cannot show printed as escapes, as on stderr; names of files may have any."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def one_line(text: str) -> str:
+    """Lines joined; the spaces within a line stay, as names have them."""
+    return " ".join(line for line in map(str.strip, text.splitlines()) if line)
+
+
 def programs() -> str:
     """Prefix of a program's name in a command: an environment in the current folder may be inactive."""
     return f"{os.path.relpath(sys.prefix)}/bin/" if Path(sys.prefix).is_relative_to(Path.cwd()) else ""
 
 
+def shell_join(words: Iterable[str]) -> str:
+    """Words as a command that can be pasted into a shell, on one line whatever characters they have."""
+    return " ".join(map(shell_quote, words))
+
+
+def shell_quote(word: str) -> str:
+    """A word for the shell; one that cannot be printed has the escapes of bash and zsh."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escapes = "".join(
+        character if character.isprintable() and character not in "\\'" else escaped(character) for character in word
+    )
+    return f"$'{escapes}'"
+
+
+def escaped(character: str) -> str:
+    """The bytes of a character, as between the quotes of ``$''``."""
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+
+
 def command_to_resume(folder: Path, *settings: str) -> str:
     """Command that goes on with a run."""
-    return shlex.join([f"{programs()}python", "train.py", f"resume={os.path.relpath(folder)}", *settings])
+    return shell_join([f"{programs()}python", "train.py", f"resume={os.path.relpath(folder)}", *settings])
 
 
 def model_summary(config: RunConfig, codec: "SoundCodec", trainer: "lightning.Trainer") -> str:
@@ -81,7 +113,7 @@ def result_summary(folder: Path, scores: dict[str, float], more: str = "") -> st
     lines += [
         f"Listen    {place}/report.html   (WAV files in {place}/audio)",
         f"Look      {programs()}tensorboard --logdir outputs",
-        f"Play      {programs()}python -m vae2ch reconstruct {shlex.quote(place)} SOUNDS --out DIR",
+        f"Play      {programs()}python -m vae2ch reconstruct {shell_quote(place)} SOUNDS --out DIR",
     ]
     if more:
         lines.append(f"More      {more}   (the validation loss still fell)")

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import shlex
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field, fields
@@ -11,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from vae2ch.cli.messages import shell_join
 from vae2ch.config import RunConfig, from_mapping
 from vae2ch.errors import InputError
 from vae2ch.files import replace_text
@@ -57,7 +57,7 @@ def session(step: int, extended: bool) -> dict[str, Any]:
     ``step`` is where training begins, ``extended`` whether it has been given more time.
     """
     return {
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shell_join(["python", *sys.argv]),
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
         "first_step": step,
         "extended": extended,

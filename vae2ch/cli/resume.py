@@ -1,5 +1,7 @@
 """``resume=RUN``: the settings of an earlier run, with what may be changed, and the checkpoint to go on from."""
 
+import copy
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -104,10 +106,10 @@ def folder_of(path: Path) -> Path:
 
 def changed_config(record: RunRecord, overrides: Sequence[str]) -> RunConfig:
     """The settings of a run with overrides. Raises ``InputError`` if one is unknown, wrong or cannot be changed."""
-    settings = OmegaConf.create(record.settings)
+    values = copy.deepcopy(record.settings)
     for key, value in assignments(record.settings, overrides):
-        OmegaConf.update(settings, key, value, merge=True)
-    values = cast(dict[str, Any], OmegaConf.to_container(settings))
+        *groups, name = key.split(".")
+        functools.reduce(lambda group, part: group[part], groups, values)[name] = value
     config, before = from_mapping(RunConfig, values), record.config()
     old, new = (made.trainer.devices * made.data.batch_size for made in (before, config))
     if old != new:
@@ -127,7 +129,9 @@ def assignments(settings: Mapping[str, Any], overrides: Sequence[str]) -> Iterat
             yield added[1], increased(settings, added[1], added[2])
             continue
         (override,) = OverridesParser.create().parse_overrides([text])
-        key, value = override.key_or_group, override.value()
+        # resolved, which also removes the escapes of a path with ${
+        value = OmegaConf.create({"value": override.value()}).value
+        key = override.key_or_group
         group = cast(dict, OmegaConf.to_container(option(key, value))) if (CONF / key).is_dir() else {key: value}
         for name, new in flat(group).items():
             if name not in known:

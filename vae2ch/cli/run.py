@@ -25,6 +25,7 @@ from vae2ch.config import CodecConfig, RunConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.data.summary import differences
 from vae2ch.errors import InputError, TrainingError
+from vae2ch.files import expand_home
 from vae2ch.pca_init import initialise_from_pca
 from vae2ch.training import CodecTraining
 from vae2ch.training.checkpoint_io import BEST, LAST, PREVIOUS, has_training_state
@@ -57,7 +58,7 @@ def initialise(module: CodecTraining, data: SoundDataModule, start: str = "pca")
 
 def earlier_model(start: str, config: CodecConfig) -> SoundCodec:
     """The model to start from. Raises ``InputError`` if it is none, or has another size than this run's."""
-    path = Path(start)
+    path = expand_home(start)
     if not path.exists():
         raise InputError(f"start={start}: allowed are pca, random, and a run or checkpoint that exists")
     codec = SoundCodec.load(path)

@@ -3,14 +3,15 @@
 import hashlib
 import os
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from vae2ch.cli.messages import shell_join
 from vae2ch.cli.record import FINISHED, RunRecord, read_record
 from vae2ch.config import RunConfig
 from vae2ch.errors import InputError
@@ -37,7 +38,7 @@ def run_name(overrides: Iterable[str], swept: Iterable[str]) -> str:
     name = RESERVED.sub("-", plain)
     if name == plain and len(name) <= MAX_NAME:
         return name
-    return f"{name[:MAX_NAME]}-{hashlib.sha256(plain.encode()).hexdigest()[:6]}"  # still one for each run
+    return f"{name[:MAX_NAME]}-{hashlib.sha256(os.fsencode(plain)).hexdigest()[:6]}"  # still one for each run
 
 
 def begun_before(config: RunConfig, folder: Path) -> RunRecord | None:
@@ -89,7 +90,7 @@ def table(folder: Path, failures: Mapping[str, str]) -> str:
             cells = ["-" if value is None else f"{value:.4g}" for value in values]
             lines.append(f"{name:{width}s}  " + "  ".join(f"{cell:>21s}" for cell in cells))
         lines.append(
-            f"Best      {shlex.join(command_of(folder / ranked[0]))}   (it is in {os.path.relpath(folder / ranked[0])})"
+            f"Best      {shell_join(command_of(folder / ranked[0]))}   (it is in {os.path.relpath(folder / ranked[0])})"
         )
     lines += [f"Failed    {name}: {reason}" for name, reason in failures.items()]
     return "\n".join(lines)
@@ -98,4 +99,5 @@ def table(folder: Path, failures: Mapping[str, str]) -> str:
 def command_of(folder: Path) -> list[str]:
     """Command of a single run with the settings of a run of a sweep."""
     overrides = OmegaConf.load(folder / ".hydra" / "overrides.yaml")
-    return ["python", "train.py", *(text for text in map(str, overrides) if not text.startswith("name="))]
+    texts = cast(list[str], OmegaConf.to_container(overrides))  # not resolved, as an iteration would be
+    return ["python", "train.py", *(text for text in texts if not text.startswith("name="))]

@@ -13,6 +13,7 @@ from vae2ch.data.near_copies import recordings_of
 from vae2ch.data.scan import Scan, Sound, scan
 from vae2ch.data.split import SplitRow, earlier_splits, split_by_recording
 from vae2ch.errors import InputError
+from vae2ch.files import expand_home
 
 NSYNTH_FOLDERS = {"train": "nsynth-train", "validation": "nsynth-valid", "test": "nsynth-test"}
 
@@ -98,11 +99,3 @@ def nsynth_paths(folder: Path, limit: int | None) -> list[Path]:
     # ordered by hash, as the names are sorted by instrument and the first ones would be of few
     chosen = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:limit]
     return [folder / "audio" / f"{name}.wav" for name in sorted(chosen)]
-
-
-def expand_home(path: str) -> Path:
-    """A path with its ``~`` expanded. Raises ``InputError`` if it names an unknown user."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        raise InputError(f"{path}: there is no such user; give a path without ~") from None

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from vae2ch import audio
-from vae2ch.audio.content import SOUND_SUFFIXES
 from vae2ch.errors import InputError
+from vae2ch.files import UNFINISHED_SUFFIX
 
 SAMPLE_RATE = 44100
 SECONDS = 2.0
@@ -176,13 +176,13 @@ def file_name(instrument: str, midi: int, loudness: str) -> str:
 
 
 def write(root: Path, seed: int = 0) -> None:
-    """Write the notes that ``root`` lacks. Raises ``InputError`` if it holds other sounds, or cannot be written."""
+    """Write the notes that ``root`` lacks. Raises ``InputError`` if it holds anything else, or cannot be written."""
     names = {note: file_name(*note) for note in catalogue(seed)}
-    others = {path.name for path in root.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES} - set(names.values())
-    if others:
+    found = {path.name.removesuffix(UNFINISHED_SUFFIX) for path in root.glob("*") if not path.name.startswith(".")}
+    if others := found - set(names.values()):
         raise InputError(
-            f"data.root: {root} holds {min(others)}, which is none of the built-in notes; "
-            "for sounds of your own add data=folder"
+            f"data.root: {audio.printable(root)} holds {audio.printable(Path(min(others)))}, which is none of the "
+            "built-in notes; for sounds of your own add data=folder"
         )
     for note, name in names.items():
         if not (root / name).exists():
