@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from vae2ch import audio
 from vae2ch.audio import DecodingError
+from vae2ch.cli import environment
 from vae2ch.cli.messages import exit_on_error
 from vae2ch.errors import InputError
 
@@ -37,6 +38,7 @@ def build_parser() -> Parser:
 
 def main() -> None:
     """Run the command that the program's arguments name, and exit."""
+    environment.prepare()
     with exit_on_error():
         arguments = build_parser().parse_args()
         sys.exit(arguments.function(arguments))

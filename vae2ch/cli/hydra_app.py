@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vae2ch.callbacks.signals import Signals
-from vae2ch.cli import CONF, settings, sweep
+from vae2ch.cli import CONF, environment, settings, sweep
 from vae2ch.cli.hydra_errors import as_input_errors
 from vae2ch.cli.messages import ReportedError, command_to_resume, exit_on_error
 from vae2ch.cli.run_folder import locked, remove_unused
@@ -34,6 +34,7 @@ def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
     This is what ``hydra.main`` does as of Hydra 1.3.8 (pyproject.toml: below 1.4), except that the arguments are
     passed in, quoted where they are paths, and that errors become one line.
     """
+    environment.prepare()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors; otherwise it prints them and exits
     version.setbase("1.3")
     Signals().install()
