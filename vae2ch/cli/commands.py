@@ -59,6 +59,7 @@ def reconstruct(arguments: argparse.Namespace) -> int:
     from vae2ch.codec import SoundCodec
 
     hardware.keep_freed_memory()
+    hardware.limit_threads()
     device = hardware.inference_device(arguments.device)
     codec = SoundCodec.load(arguments.model, device)
     codec.autocast_dtype = hardware.autocast_dtype(device)

@@ -17,7 +17,7 @@ def prepare() -> None:
     protect_streams()
     os.environ["MPLBACKEND"] = "agg"  # images are drawn into memory; the backend of a notebook may not be installed
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # warns where its folder for caches cannot be written
-    with suppress(FileNotFoundError):  # the run then says what it cannot write
+    with suppress(OSError):  # the run then says what it cannot write
         os.environ["TMPDIR"] = temporary_folder()
         if os.path.expanduser("~") == "~":  # in a container: an unknown user without HOME
             os.environ["HOME"] = os.environ["TMPDIR"]
@@ -28,13 +28,13 @@ def prepare() -> None:
 
 
 def temporary_folder() -> str:
-    """Python's choice of a folder that can be written to, else that of the runs. Raises ``FileNotFoundError``."""
+    """Python's choice of a folder that can be written to, else one beside the runs. Raises ``OSError``."""
     try:
         return tempfile.gettempdir()
     except FileNotFoundError:
-        if not os.access("outputs", os.W_OK):
-            raise
-        tempfile.tempdir = str(Path("outputs").absolute())
+        folder = Path("outputs", ".cache").absolute()
+        folder.mkdir(exist_ok=True)
+        tempfile.tempdir = str(folder)
         return tempfile.tempdir
 
 

@@ -87,6 +87,7 @@ def run(config: RunConfig, folder: Path, resumed: ResumedRun | None = None) -> f
 def run_locked(config: RunConfig, folder: Path, resumed: ResumedRun | None, signals: Signals) -> float:
     """``run`` in a folder that no other process uses."""
     resolved = hardware.resolve(config)
+    hardware.limit_threads(resolved.trainer.devices)
     data, module = build(resolved)
     if resumed is None and config.start not in ("pca", "random"):
         earlier_model(config.start, module.codec.config)  # to find an error before the sounds are read
