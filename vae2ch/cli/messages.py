@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # so that error messages need not wait for torch
 
 REMARKS = {"note_accuracy": "of the {} segments with a pitch", "raw_pitch_accuracy": "of their frames with a pitch"}
 
+LESS_MEMORY = "a smaller data.batch_size, latent_dim or representation.frames takes less"
+
 
 class ReportedError(InputError):
     """An error whose message has been printed already."""
@@ -37,6 +39,11 @@ def exit_on_error() -> Iterator[None]:
     except OSError as error:  # a full disk, missing permissions
         print(f"vae2ch: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"vae2ch: out of memory ({' '.join(str(error).split())[:160]}); {LESS_MEMORY}", file=sys.stderr)
+        raise SystemExit(2) from None
     except Interrupted as end:
         if not end.reported:
             print(f"vae2ch: interrupted ({end.signal.name}) before the run began", file=sys.stderr)
@@ -44,6 +51,12 @@ def exit_on_error() -> Iterator[None]:
     except KeyboardInterrupt:
         print("vae2ch: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory could not be allocated, of the CPU or of a GPU; torch's errors are told by their name or text."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return not names.isdisjoint({"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
 
 
 def programs() -> str:
