@@ -42,6 +42,13 @@ def test_explicit_settings_are_kept():
     assert hardware.resolve(made) == made
 
 
+def test_more_workers_than_cores_are_rejected(monkeypatch):
+    monkeypatch.setattr(hardware, "available_cores", lambda: 6)
+    assert hardware.resolve(compose("data.workers=6")).data.workers == 6
+    with pytest.raises(InputError, match=r"^data\.workers=7: this machine has 6 cores; allowed: 0 to 6$"):
+        hardware.resolve(compose("data.workers=7"))
+
+
 @pytest.mark.parametrize("accelerator", ["gpu", "mps"])
 def test_a_device_that_is_missing_has_no_bf16(accelerator):
     assert not hardware.has_bf16(accelerator)

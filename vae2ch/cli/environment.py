@@ -60,7 +60,7 @@ def protect_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", errors="replace"))
         elif isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):  # not that of a notebook
             setattr(sys, name, lasting(stream))
 

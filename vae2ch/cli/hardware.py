@@ -15,7 +15,10 @@ MAX_WORKERS = 4
 
 
 def resolve(config: RunConfig) -> RunConfig:
-    """Replace ``auto`` and null by the accelerator, precision and number of workers for this machine."""
+    """Replace ``auto`` and null by the accelerator, precision and number of workers for this machine.
+
+    Raises ``InputError`` if more workers are asked for than it has cores.
+    """
     accelerator, precision, workers = config.trainer.accelerator, config.trainer.precision, config.data.workers
     if accelerator == "auto":
         accelerator = best_accelerator()
@@ -23,6 +26,8 @@ def resolve(config: RunConfig) -> RunConfig:
         precision = "bf16-mixed" if has_bf16(accelerator) else "32-true"
     if workers is None:
         workers = default_workers(accelerator, config.trainer.devices)
+    elif workers > (most := max(MAX_WORKERS, available_cores())):
+        raise InputError(f"data.workers={workers}: this machine has {available_cores()} cores; allowed: 0 to {most}")
     trainer = replace(config.trainer, accelerator=accelerator, precision=precision)
     return replace(config, trainer=trainer, data=replace(config.data, workers=workers))
 
