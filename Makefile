@@ -2,20 +2,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+# for a target that was asked for, rather than needed by another
+OWN_ARGS = $(if $(filter $@,$(MAKECMDGOALS)),$(ARGS))
 DATA ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
 .PHONY: help install train check lint types test torture soak tensorboard bench-sound bench-speed clean
 
-help: ## print these lines; every target takes ARGS, options of the program that it runs
+help: ## print these lines; every other target takes ARGS, options of the program that it runs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("vae2ch needs Python 3.11 or newer, found " + sys.version.split()[0])'
 	@echo "installing into .venv (once, a few minutes: torch is large)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' $(ARGS)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' $(if $(filter install,$(MAKECMDGOALS)),$(ARGS))
 	@touch $@
 
 install: .venv/installed ## create .venv and install the project (all other targets do this first)
@@ -27,11 +29,11 @@ check: lint types ## lint, types and the fast tests, in about a minute
 	$(BIN)/python -m pytest -m "not slow and not torture" $(ARGS)
 
 lint: .venv/installed ## check style and formatting
-	$(BIN)/ruff check . $(ARGS)
+	$(BIN)/ruff check . $(OWN_ARGS)
 	$(BIN)/ruff format --check .
 
 types: .venv/installed ## check types
-	$(BIN)/mypy $(ARGS)
+	$(BIN)/mypy $(OWN_ARGS)
 
 test: .venv/installed ## run all tests, in two processes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(ARGS)
@@ -52,6 +54,6 @@ bench-sound: .venv/installed ## compare a model with PCA, Griffin-Lim and the ne
 bench-speed: .venv/installed ## time the training step, the data, synthesis and start
 	$(BIN)/python -m vae2ch.bench.speed $(ARGS)
 
-clean: ## remove .venv and caches; outputs are kept
-	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .mypy_cache
+clean: ## remove .venv and caches; outputs are kept, but for ARGS=outputs/NAME
+	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .mypy_cache $(ARGS)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
