@@ -2,20 +2,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+# for a target that was asked for, rather than needed by another
+OWN_ARGS = $(if $(filter $@,$(MAKECMDGOALS)),$(ARGS))
 DATA ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
 .PHONY: help install train check lint types test torture soak fuzz tensorboard bench-sound bench-speed clean
 
-help: ## print these lines
+help: ## print these lines; every other target takes ARGS, options of the program that it runs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("vae2ch needs Python 3.11 or newer, found " + sys.version.split()[0])'
 	@echo "installing into .venv (once, a few minutes: torch is large)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' $(if $(filter install,$(MAKECMDGOALS)),$(ARGS))
 	@touch $@
 
 install: .venv/installed ## create .venv and install the project (all other targets do this first)
@@ -27,11 +29,11 @@ check: lint types ## lint, types and the fast tests, in about a minute
 	$(BIN)/python -m pytest -m "not slow and not torture" $(ARGS)
 
 lint: .venv/installed ## check style and formatting
-	$(BIN)/ruff check .
+	$(BIN)/ruff check . $(OWN_ARGS)
 	$(BIN)/ruff format --check .
 
 types: .venv/installed ## check types
-	$(BIN)/mypy
+	$(BIN)/mypy $(OWN_ARGS)
 
 test: .venv/installed ## run all tests, in two processes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(ARGS)
@@ -47,7 +49,7 @@ fuzz: .venv/installed ## read 10,000 damaged sound files and 1,000 damaged check
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 tensorboard: .venv/installed ## show all runs at http://localhost:6006
-	$(BIN)/tensorboard --logdir outputs --samples_per_plugin audio=200,images=200
+	$(BIN)/tensorboard --logdir outputs --samples_per_plugin audio=200,images=200 $(ARGS)
 
 bench-sound: .venv/installed ## compare a model with PCA, Griffin-Lim and the nearest sound; DATA=DIR MINUTES=10
 	$(BIN)/python -m vae2ch.bench.sound --data "$(DATA)" --minutes $(MINUTES) $(ARGS)
@@ -55,6 +57,6 @@ bench-sound: .venv/installed ## compare a model with PCA, Griffin-Lim and the ne
 bench-speed: .venv/installed ## time the training step, the data, synthesis and start
 	$(BIN)/python -m vae2ch.bench.speed $(ARGS)
 
-clean: ## remove .venv and caches; outputs are kept
-	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .mypy_cache
+clean: ## remove .venv and caches; outputs are kept, but for ARGS=outputs/NAME
+	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .mypy_cache $(ARGS)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,7 +18,8 @@ def replacing(path: Path, keep: Path | None = None) -> Iterator[BinaryIO]:
     It is written in the same folder, as a rename to another file system is not atomic. What ``path`` was before is
     renamed to ``keep``, if that is given. Raises ``OSError``.
     """
-    unfinished = path.with_name(path.name + UNFINISHED_SUFFIX)
+    short = path.name.encode(errors="replace")[:200].decode(errors="ignore")  # a name may have 255 bytes
+    unfinished = path.with_name(short + UNFINISHED_SUFFIX)
     try:
         with unfinished.open("wb") as file:
             yield file

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from vae2ch.model import VAE
 
+PCA_SEGMENTS = 600  # training segments that the components are computed of, half or more of them augmented
 COMPONENT_FRACTION = 0.5  # of a layer's channels; the same number computes the negatives
 CHUNK = 64  # segments processed at once, to bound the memory
 

@@ -3,6 +3,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from vae2ch.callbacks.report import short_stem
 from vae2ch.callbacks.report_page import SoundRow, write_page
 
 LABEL = 'a&b <script>"c"</script> #1 100%.wav @ 1.00 s'
@@ -48,3 +49,23 @@ def test_labels_and_scores_are_shown_as_text(text):
 def test_the_page_needs_no_network(text):
     assert "http" not in text
     assert "//" not in text
+
+
+@pytest.mark.parametrize(
+    ("label", "stem"),
+    [
+        ("sub/太鼓.wav @ 1.50 s", "太鼓"),
+        ("kick @ 1.00 s.wav", "kick @ 1.00 s"),
+        ("new\\nline.wav", "new_nline"),
+        ("-a#b%20?&.flac", "-a#b%20?&"),
+    ],
+)
+def test_files_have_the_name_of_their_sound(label, stem):
+    assert short_stem(label) == stem
+
+
+@pytest.mark.parametrize("letter", ["x", "太", "🥁"])
+def test_names_of_files_are_not_too_long(letter):
+    stem = short_stem(60 * letter + ".wav")
+    assert set(stem) == {letter}
+    assert len(f"01-{stem}-reconstruction.wav.part".encode()) < 144  # what an encrypted folder allows

@@ -1,4 +1,5 @@
 import ctypes
+import os
 import sys
 from dataclasses import replace
 
@@ -41,6 +42,13 @@ def test_explicit_settings_are_kept():
     assert hardware.resolve(made) == made
 
 
+def test_more_workers_than_cores_are_rejected(monkeypatch):
+    monkeypatch.setattr(hardware, "available_cores", lambda: 6)
+    assert hardware.resolve(compose("data.workers=6")).data.workers == 6
+    with pytest.raises(InputError, match=r"^data\.workers=7: this machine has 6 cores; allowed: 0 to 6$"):
+        hardware.resolve(compose("data.workers=7"))
+
+
 @pytest.mark.parametrize("accelerator", ["gpu", "mps"])
 def test_a_device_that_is_missing_has_no_bf16(accelerator):
     assert not hardware.has_bf16(accelerator)
@@ -66,6 +74,24 @@ def test_a_device_that_is_missing_is_rejected(name):
 def test_inference_uses_bf16_where_the_device_has_it():
     assert hardware.autocast_dtype("cpu") == (torch.bfloat16 if hardware.has_bf16("cpu") else None)
     assert hardware.autocast_dtype("cuda") is None
+
+
+@pytest.mark.parametrize(("quota", "cores"), [(None, 8), (3, 3), (64, 8)])
+def test_a_quota_limits_threads_and_workers(quota, cores, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(hardware.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(hardware, "cpu_quota", lambda: quota)
+    torch.set_num_threads(8)
+    hardware.limit_threads()
+    assert torch.get_num_threads() == cores
+    assert hardware.default_workers("gpu", 1) == min(hardware.MAX_WORKERS, cores - 1)
+    assert "OMP_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    hardware.limit_threads(processes=8)  # the user's number stays
+    assert torch.get_num_threads() == cores
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    hardware.limit_threads(processes=2)
+    assert (torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]) == (cores // 2, str(cores // 2))
 
 
 @pytest.mark.slow

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from html import escape
 
+import numpy as np
 import pytest
 import torch
+from google.protobuf import text_format
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 from tests.helpers import QUICK, ROOT, assert_one_line_error, python
 from vae2ch import audio
@@ -96,7 +99,13 @@ def test_tensorboard_has_the_same_sounds_before_and_during_training(events, trai
 
 
 def test_tensorboard_has_projector_and_hparams(events, trained):
-    assert (trained[0] / "projector_config.pbtxt").is_file()
+    config = text_format.Parse((trained[0] / "projector_config.pbtxt").read_text(), ProjectorConfig())
+    (embedding,) = config.embeddings
+    names, *rows = (trained[0] / embedding.metadata_path).read_text(encoding="utf-8").splitlines()
+    assert names.split("\t") == ["file", "split"]
+    assert {row.split("\t")[1] for row in rows} == {"train", "validation"}
+    assert np.loadtxt(trained[0] / embedding.tensor_path, delimiter="\t").shape == (len(rows), 128)
+    assert not (trained[0] / "hparams.yaml").exists()
     assert events.SummaryMetadata("_hparams_/session_start_info").plugin_data.plugin_name == "hparams"
 
 

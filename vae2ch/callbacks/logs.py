@@ -78,7 +78,7 @@ class EventLog(TensorBoardLogger):
     def save(self) -> None:
         with self.writer() as writer:
             if writer:
-                super().save()
+                writer.flush()  # without Lightning's hparams.yaml, as run.json has the settings
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

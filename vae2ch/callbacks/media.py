@@ -65,7 +65,7 @@ class TensorBoardMedia(lightning.Callback):
             for name, wave in made.items():
                 writer.add_audio(f"{label}/{name}", playable(wave), step, codec.sample_rate)
             columns = {name: spectrogram_of(codec.representation, made[name]) for name in PLOTTED}
-            image = pixels(compare(columns, codec.representation, label))
+            image = pixels(compare(columns, codec.representation))
             writer.add_image(label, image, step, dataformats="HWC")
         new = codec.sample(1, seed=self.seed)[0].cpu()
         writer.add_audio("new sounds/sample", playable(new), step, codec.sample_rate)

@@ -1,5 +1,6 @@
 """The report of a finished run: WAV files, images, and a page to play them."""
 
+import re
 from pathlib import Path
 
 import lightning
@@ -13,7 +14,7 @@ from vae2ch.codec import SoundCodec
 from vae2ch.data.dataset import Item
 from vae2ch.training import CodecTraining
 
-MAX_STEM = 40  # characters of a sound's name in file names
+MAX_STEM = 100  # bytes of a sound's name in file names
 
 
 class Report(lightning.Callback):
@@ -36,13 +37,13 @@ class Report(lightning.Callback):
 
     def write_sound(self, codec: SoundCodec, number: int, label: str, item: Item) -> SoundRow:
         """Write the versions of one sound and their image."""
-        stem = f"audio/{number:02d}-{Path(label.partition(' @ ')[0]).stem[:MAX_STEM]}"
+        stem = f"audio/{number:02d}-{short_stem(label)}"
         made = versions(codec, item, self.seed)
         files = {name: f"{stem}-{name}.wav" for name in made}
         for name, wave in made.items():
             audio.write(self.folder / files[name], wave.numpy(), codec.sample_rate, result=True)
         columns = {name: spectrogram_of(codec.representation, made[name]) for name in PLOTTED}
-        compare(columns, codec.representation, label).savefig(self.folder / f"{stem}.png")
+        compare(columns, codec.representation).savefig(self.folder / f"{stem}.png")
         return SoundRow(label, files, f"{stem}.png")
 
     def write_samples(self, codec: SoundCodec) -> list[str]:
@@ -51,3 +52,9 @@ class Report(lightning.Callback):
         for file, wave in zip(files, codec.sample(self.sounds, seed=self.seed).cpu(), strict=True):
             audio.write(self.folder / file, wave.numpy(), codec.sample_rate, result=True)
         return files
+
+
+def short_stem(label: str) -> str:
+    """Name of a sound for the names of files: without folder, suffix, time and backslashes, and not too long."""
+    name = Path(re.sub(r" @ [\d.]+ s$", "", label)).stem.replace("\\", "_")
+    return name.encode()[:MAX_STEM].decode(errors="ignore")

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from vae2ch.files import replace_text
+
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
@@ -47,4 +49,4 @@ def write_page(path: Path, title: str, scores: dict[str, float], sounds: list[So
         for sound in sounds
     )
     players = "".join(player(file, f"sample {number}") for number, file in enumerate(samples, 1))
-    path.write_text(PAGE.format(title=escape(title), scores=table, sounds=sections, samples=players), encoding="utf-8")
+    replace_text(path, PAGE.format(title=escape(title), scores=table, sounds=sections, samples=players))

@@ -18,10 +18,12 @@ def decibels(log_magnitude: Tensor, level: Tensor, gain: float) -> Tensor:
     return 20 * amplitude.clamp(min=10 ** (FLOOR_DB / 20)).log10()
 
 
-def compare(columns: dict[str, tuple[Tensor, Tensor]], representation: Representation, title: str) -> Figure:
-    """Figure of both channels of several spectrograms [2, F, T] with levels [] side by side."""
+def compare(columns: dict[str, tuple[Tensor, Tensor]], representation: Representation) -> Figure:
+    """Figure of both channels of several spectrograms [2, F, T] with levels [] side by side.
+
+    It has no name of a file, as the font has only some scripts.
+    """
     figure = Figure(figsize=(4.2 * len(columns), 6.4), layout="constrained", dpi=80)
-    figure.suptitle(title, parse_math=False)  # a file name may contain dollar signs
     axes = figure.subplots(2, len(columns), sharex=True, sharey=True, squeeze=False)
     seconds = (representation.size.frames - 1) * representation.hop / representation.sample_rate
     options = {"extent": (0, seconds, 0, representation.sample_rate / 2), "origin": "lower", "aspect": "auto"}

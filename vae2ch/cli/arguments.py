@@ -12,7 +12,6 @@ from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 
-from vae2ch.audio import SUFFIXES
 from vae2ch.cli import CONF
 from vae2ch.cli.messages import programs, shell_join
 from vae2ch.config import RunConfig, leaves
@@ -234,7 +233,7 @@ def unquoted_words(arguments: Sequence[str]) -> tuple[list[str], int]:
 
 def folder_of_sounds(path: str) -> str:
     """A path, or the folder of a sound file."""
-    is_sound = path.lower().endswith(SUFFIXES) and os.path.isfile(path)
+    is_sound = os.path.splitext(path)[1].lower() in SOUND_SUFFIXES and os.path.isfile(path)
     return (os.path.dirname(path) or ".") if is_sound else path
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from vae2ch import audio
 from vae2ch.audio import DecodingError, is_result
 from vae2ch.audio.content import SOUND_SUFFIXES
-from vae2ch.cli.messages import exit_on_error, make_printable, programs, shell_join
+from vae2ch.cli import environment
+from vae2ch.cli.messages import exit_on_error, programs, shell_join
 from vae2ch.errors import InputError
 from vae2ch.files import expand_home
 
@@ -78,7 +79,7 @@ def path_of(meaning: str) -> Callable[[str], Path]:
 
 def main() -> None:
     """Run the command that the program's arguments name, and exit."""
-    make_printable()
+    environment.prepare()
     with exit_on_error():
         arguments = build_parser().parse_args()
         sys.exit(arguments.function(arguments))
@@ -100,6 +101,7 @@ def reconstruct(arguments: argparse.Namespace) -> int:
     from vae2ch.codec import SoundCodec
 
     hardware.keep_freed_memory()
+    hardware.limit_threads()
     device = hardware.inference_device(arguments.device)
     codec = SoundCodec.load(arguments.model, device)
     codec.autocast_dtype = hardware.autocast_dtype(device)

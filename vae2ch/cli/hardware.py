@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from vae2ch.cli.cgroups import cpu_quota
 from vae2ch.config import RunConfig
 from vae2ch.errors import InputError
 
@@ -14,7 +15,10 @@ MAX_WORKERS = 4
 
 
 def resolve(config: RunConfig) -> RunConfig:
-    """Replace ``auto`` and null by the accelerator, precision and number of workers for this machine."""
+    """Replace ``auto`` and null by the accelerator, precision and number of workers for this machine.
+
+    Raises ``InputError`` if more workers are asked for than it has cores.
+    """
     accelerator, precision, workers = config.trainer.accelerator, config.trainer.precision, config.data.workers
     if accelerator == "auto":
         accelerator = best_accelerator()
@@ -22,6 +26,8 @@ def resolve(config: RunConfig) -> RunConfig:
         precision = "bf16-mixed" if has_bf16(accelerator) else "32-true"
     if workers is None:
         workers = default_workers(accelerator, config.trainer.devices)
+    elif workers > (most := max(MAX_WORKERS, available_cores())):
+        raise InputError(f"data.workers={workers}: this machine has {available_cores()} cores; allowed: 0 to {most}")
     trainer = replace(config.trainer, accelerator=accelerator, precision=precision)
     return replace(config, trainer=trainer, data=replace(config.data, workers=workers))
 
@@ -44,8 +50,23 @@ def default_workers(accelerator: str, devices: int) -> int:
     """Number of DataLoader processes for each device: none without an NVIDIA GPU, as training needs the cores."""
     if accelerator != "gpu":
         return 0
+    return max(0, min(MAX_WORKERS, available_cores() // devices - 1))
+
+
+def available_cores() -> int:
+    """CPU cores that this process may use: those that it may run on, or fewer where a container limits their time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(0, min(MAX_WORKERS, cores // devices - 1))
+    return min(cores, cpu_quota() or cores)
+
+
+def limit_threads(processes: int = 1) -> None:
+    """Let torch use no more than the available cores, shared by processes, unless OMP_NUM_THREADS says how many."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    threads = max(1, min(available_cores(), torch.get_num_threads()) // processes)
+    torch.set_num_threads(threads)
+    if processes > 1:  # for those that Lightning starts
+        os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 def inference_device(name: str) -> str:

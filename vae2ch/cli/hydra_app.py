@@ -15,15 +15,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vae2ch.callbacks.signals import Signals
-from vae2ch.cli import CONF, settings, sweep
+from vae2ch.cli import CONF, environment, settings, sweep
 from vae2ch.cli.arguments import check
 from vae2ch.cli.help import print_help
 from vae2ch.cli.hydra_errors import as_input_errors
-from vae2ch.cli.messages import ReportedError, command_to_resume, exit_on_error, make_printable, shell_join
+from vae2ch.cli.messages import ReportedError, command_to_resume, exit_on_error, is_out_of_memory, shell_join
 from vae2ch.cli.paths import quote_path, unquoted
-from vae2ch.cli.run_folder import locked, remove_unused
+from vae2ch.cli.run_folder import locked, removed_if_unused, removing_unused
 from vae2ch.config import RunConfig
-from vae2ch.errors import FolderInUseError, InputError
+from vae2ch.errors import InputError
 
 SWEEP: dict[Path, str] = {}  # folders of the runs of the current sweep, and why they failed or ""
 
@@ -34,10 +34,10 @@ def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
     This is what ``hydra.main`` does as of Hydra 1.3.8 (pyproject.toml: below 1.4), except that the arguments are
     passed in, quoted where they are paths, and that errors become one line.
     """
+    environment.prepare()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors; otherwise it prints them and exits
     version.setbase("1.3")
     Signals().install()
-    make_printable()
     with exit_on_error(), as_input_errors(arguments):
         if not {"-h", "--help"}.isdisjoint(arguments):
             print_help()
@@ -55,7 +55,7 @@ def main(task: Callable[[DictConfig], float], arguments: Sequence[str]) -> None:
         swept = sweep.swept_keys(quoted) if sweeping else set()
         settings.register(swept, named=any(argument.startswith("name=") for argument in arguments))
         parsed = parser.parse_args(quoted)
-        with sweep_summary(arguments) if sweeping else nullcontext():
+        with removing_unused(), sweep_summary(arguments) if sweeping else nullcontext():
             _run_hydra(args=parsed, args_parser=parser, task_function=task, config_path=str(CONF), config_name="config")
 
 
@@ -117,12 +117,11 @@ def job() -> Iterator[Path]:
     if sweeping:
         SWEEP[folder] = ""
     try:
-        yield folder
+        with removed_if_unused(folder):
+            yield folder
     except Exception as error:
-        if isinstance(error, InputError) and not isinstance(error, FolderInUseError):
-            remove_unused(folder)
         if sweeping:
-            if not isinstance(error, InputError):
+            if not isinstance(error, InputError) and not is_out_of_memory(error):
                 traceback.print_exc()
             SWEEP[folder] = " ".join(str(error).split()) or type(error).__name__
             print(f"vae2ch: {folder.name}: {SWEEP[folder]}", file=sys.stderr)

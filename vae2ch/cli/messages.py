@@ -1,6 +1,5 @@
 """What the programs print: errors as one line with an exit status, and the summaries of a run."""
 
-import io
 import os
 import shlex
 import sys
@@ -20,6 +19,8 @@ if TYPE_CHECKING:  # so that error messages need not wait for torch
 
 REMARKS = {"note_accuracy": "of the {} segments with a pitch", "raw_pitch_accuracy": "of their frames with a pitch"}
 
+LESS_MEMORY = "a smaller data.batch_size, latent_dim or representation.frames takes less"
+
 
 class ReportedError(InputError):
     """An error whose message has been printed already."""
@@ -33,10 +34,15 @@ def exit_on_error() -> Iterator[None]:
     except ReportedError:
         raise SystemExit(2) from None
     except InputError as error:
-        print(f"vae2ch: {one_line(str(error))}", file=sys.stderr)
+        print(f"vae2ch: {joined_lines(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:  # a full disk, missing permissions
         print(f"vae2ch: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"vae2ch: out of memory ({' '.join(str(error).split())[:160]}); {LESS_MEMORY}", file=sys.stderr)
         raise SystemExit(2) from None
     except Interrupted as end:
         if not end.reported:
@@ -47,15 +53,15 @@ def exit_on_error() -> Iterator[None]:
         raise SystemExit(130) from None
 
 
-def make_printable() -> None:
-    """Have characters that the terminal cannot show printed as escapes, as on stderr; names of files may have any."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def one_line(text: str) -> str:
+def joined_lines(text: str) -> str:
     """Lines joined; the spaces within a line stay, as names have them."""
     return " ".join(line for line in map(str.strip, text.splitlines()) if line)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory could not be allocated, of the CPU or of a GPU; torch's errors are told by their name or text."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return not names.isdisjoint({"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
 
 
 def programs() -> str:

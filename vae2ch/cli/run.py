@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from vae2ch.callbacks.limits import fell_at_the_end
 from vae2ch.callbacks.logs import forget_run, forget_steps_after
 from vae2ch.callbacks.signals import Interrupted, Signals
-from vae2ch.cli import hardware, processes, record
+from vae2ch.cli import hardware, memory, processes, record
 from vae2ch.cli.messages import command_to_resume, model_summary, result_summary
 from vae2ch.cli.record import RunRecord, read_record
 from vae2ch.cli.resume import ResumedRun
@@ -26,11 +26,10 @@ from vae2ch.data import SoundDataModule
 from vae2ch.data.summary import differences
 from vae2ch.errors import InputError, TrainingError
 from vae2ch.files import expand_home
-from vae2ch.pca_init import initialise_from_pca
+from vae2ch.pca_init import PCA_SEGMENTS, initialise_from_pca
 from vae2ch.training import CodecTraining
 from vae2ch.training.checkpoint_io import BEST, LAST, PREVIOUS, has_training_state
 
-PCA_SEGMENTS = 600  # training segments of the initialisation, half or more of them augmented
 MAX_NAMED_CHANGES = 10  # changed sounds in a message
 
 
@@ -88,6 +87,9 @@ def run(config: RunConfig, folder: Path, resumed: ResumedRun | None = None) -> f
 def run_locked(config: RunConfig, folder: Path, resumed: ResumedRun | None, signals: Signals) -> float:
     """``run`` in a folder that no other process uses."""
     resolved = hardware.resolve(config)
+    hardware.limit_threads(resolved.trainer.devices)
+    if processes.rank() == 0:
+        memory.check(resolved)
     data, module = build(resolved)
     if resumed is None and config.start not in ("pca", "random"):
         earlier_model(config.start, module.codec.config)  # to find an error before the sounds are read

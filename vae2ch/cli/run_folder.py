@@ -16,7 +16,10 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 RUN_NAME = re.compile(r"\w[\w.+-]*")
-WRITTEN_BEFORE_TRAINING = {".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", ".lock", "run.json"}
+HYDRA_FILES = {".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "multirun.yaml"}
+WRITTEN_BEFORE_TRAINING = {*HYDRA_FILES, ".lock", "run.json", "sounds.csv"}
+EVENTS = "events.out.tfevents."  # the beginning of the names of TensorBoard's files
+CREATED: list[Path] = []  # folders, by this process
 
 
 @cache  # Hydra resolves its configuration several times in a run
@@ -40,23 +43,54 @@ def new_folder(parent: Path, name: str, reuse: bool) -> str:
             folder = Path(parent, name if number == 1 else f"{name}-{number}")
             # created at once, so that two runs that start at the same time get different folders
             with contextlib.suppress(FileExistsError):
-                folder.mkdir(exist_ok=reuse)
+                folder.mkdir()
+                CREATED.append(folder)
+                break
+            if reuse and folder.is_dir():
                 break
         return str(folder)
     except OSError as error:
         raise InputError(f"cannot write to {parent}: {error.strerror}") from None
 
 
+def files_in(folder: Path) -> set[str]:
+    """Names of all files in a folder and those in it, relative to it."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+
+
 def remove_unused(folder: Path) -> None:
     """Remove the folder of a run that never began; a folder that holds anything else is left as it is."""
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    if not found <= WRITTEN_BEFORE_TRAINING:
+    found = files_in(folder)
+    if any(name not in WRITTEN_BEFORE_TRAINING and not name.startswith(EVENTS) for name in found):
         return
-    for name in found:
-        (folder / name).unlink()
-    for place in (folder / ".hydra", folder):
-        with contextlib.suppress(OSError):
-            place.rmdir()
+    with contextlib.suppress(OSError):
+        for name in found:
+            (folder / name).unlink()
+        for place in (folder / ".hydra", folder):
+            if place.exists():
+                place.rmdir()
+
+
+@contextlib.contextmanager
+def removed_if_unused(folder: Path) -> Iterator[None]:
+    """Remove the folder of a run after any error or signal before its first step, unless it was begun before."""
+    begun_before = not files_in(folder) <= HYDRA_FILES
+    try:
+        yield
+    except BaseException as error:
+        if not begun_before and not isinstance(error, FolderInUseError) and processes.rank() == 0:
+            remove_unused(folder)
+        raise
+
+
+@contextlib.contextmanager
+def removing_unused() -> Iterator[None]:
+    """Remove at the end the folders that this process has created and in which no run has begun."""
+    try:
+        yield
+    finally:
+        while CREATED:
+            remove_unused(CREATED.pop())
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ def build_callbacks(config: RunConfig, folder: Path, signals: Signals, extended:
         progress.Progress(),
         limits.Patience(config.training.patience, extended),
         media.TensorBoardMedia(config.media.sounds, config.seed),
-        projector.LatentProjector(),
+        projector.LatentProjector(folder),
         scores.ReconstructionScores(),
         report.Report(folder, config.media.sounds, config.seed),
         hparams.HyperparameterRow(config),

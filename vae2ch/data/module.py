@@ -22,6 +22,7 @@ from vae2ch.data.dataset import Item, SoundDataset, evenly_spaced
 from vae2ch.data.split import SplitRow
 from vae2ch.model import pad_to_stride
 from vae2ch.representation import Representation
+from vae2ch.terminal import one_line
 
 MAX_VALIDATION_FRACTION = 0.25  # validation segments relative to those of an epoch; each takes a third of a step's time
 MAX_SAMPLE_FLOATS = 2**27  # half a gigabyte of log magnitudes for the PCA initialisation
@@ -75,8 +76,8 @@ class SoundDataModule(lightning.LightningDataModule):
         summary.write_csv(self.collection, self.representation.sample_rate, path, self.datasets, self.earlier)
 
     def label(self, split: str, index: int) -> str:
-        """File name of a segment, with its time where needed."""
-        return self.datasets[split].label(index, self.representation.sample_rate)
+        """File name of a segment in one line, with its time where needed."""
+        return one_line(self.datasets[split].label(index, self.representation.sample_rate))
 
     def train_dataloader(self) -> DataLoader:
         """Augmented segments in random order, this process's share."""
