@@ -14,6 +14,7 @@ import torch
 
 from vae2ch import audio
 from vae2ch.audio import DecodingError
+from vae2ch.audio.recording import MAX_PEAK, SAMPLE_RATES_HZ
 from vae2ch.codec import SoundCodec
 from vae2ch.data.scan import scan
 from vae2ch.errors import InputError
@@ -118,12 +119,12 @@ def check_sound(path, problems):
         raise
     if not (isinstance(wave, np.ndarray) and wave.dtype == np.float32 and wave.ndim == 1 and wave.size):
         problems.append("samples are not float32 [S]")
-    elif not np.isfinite(wave).all() or np.abs(wave).max() > audio.MAX_PEAK:
+    elif not np.isfinite(wave).all() or np.abs(wave).max() > MAX_PEAK:
         problems.append("samples are not finite")
-    if not (isinstance(rate, int) and audio.SAMPLE_RATES_HZ[0] <= rate <= audio.SAMPLE_RATES_HZ[1]):
+    if not (isinstance(rate, int) and SAMPLE_RATES_HZ[0] <= rate <= SAMPLE_RATES_HZ[1]):
         problems.append(f"has a rate of {rate!r}")
     scanned = scan_reason(path)
-    if scanned != remark and "silent" not in scanned:
+    if scanned != remark and not ("silent" in scanned or "holds no sound" in scanned or "written by" in scanned):
         problems.append(f"decode kept it ({remark!r}), and scan said {scanned!r}")
     return ("remark", remark) if remark else ("kept", "")
 

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from tests.mutations import SOUND_FILE, digest, mutate, overwritten, with_page_checksum
-from vae2ch.audio import SUFFIXES
+from vae2ch.audio.content import SOUND_SUFFIXES
 
 VARIANTS = (  # channels, Hz, seconds
     (1, 16000, 0.2),
@@ -26,7 +26,7 @@ VARIANTS = (  # channels, Hz, seconds
 LONGER = (2, 48000, 1.5)  # of compressed formats
 COMMON = ("WAV", "AIFF", "FLAC", "OGG", "MP3")  # formats that are damaged three times as often as others
 OWN_SUFFIX = {"FLAC": ".flac", "OGG": ".ogg", "MP3": ".mp3", "AIFF": ".aiff", "W64": ".w64", "SD2": ".sd2"}
-WRONG_SUFFIXES = (*SUFFIXES, ".raw", ".sd2", ".txt", ".mp4", "")
+WRONG_SUFFIXES = (*sorted(SOUND_SUFFIXES), ".raw", ".sd2", ".txt", ".mp4", "")
 
 
 class Case(NamedTuple):

@@ -67,14 +67,16 @@ OTHER_SIGNATURES = {
 }
 
 
-SILENT_DECODERS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff")  # of files that begin so
+SILENT_DECODERS = (b"fLaC", b"OggS", b"FORM", b"caff")  # of files that begin so
+PLAIN_FORMATS = (1, 3, 0xFFFE)  # tags of WAV: PCM, float, extensible; others may hold MP3
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2  # descriptors
 DUMP_HEADER = b"\xf0\x7e"  # MIDI Sample Dump Standard
 
 
 def decoder_prints(head: bytes) -> tuple[int, ...]:
     """Descriptors to which the decoder of a file may print, by the first bytes of the file."""
-    if head.startswith(SILENT_DECODERS):
+    is_plain_wav = head[8:16] == b"WAVEfmt " and int.from_bytes(head[20:22], "little") in PLAIN_FORMATS
+    if is_plain_wav or head.startswith(SILENT_DECODERS):
         return ()
     return (STANDARD_OUTPUT, STANDARD_ERROR) if head.startswith(DUMP_HEADER) else (STANDARD_ERROR,)
 

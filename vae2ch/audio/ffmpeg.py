@@ -8,12 +8,11 @@ from typing import Any
 import av
 import numpy as np
 
-from vae2ch.audio.errors import DecodingError, UnreadableError
+from vae2ch.audio.errors import DecodingError
 from vae2ch.audio.patched_file import PatchedFile
 
 MIN_BLOCK_VALUES = 1 << 18
 MAX_SAMPLES = 2**40  # that a file may say it has; more is a placeholder
-FFMPEG_ERRNO = 1000  # FFmpeg's own error numbers are larger, those of the system smaller
 # those of sound and video; playlists and the like could name other files
 FORMATS = (
     "aac,ac3,adx,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,ircam,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,"
@@ -34,13 +33,16 @@ class FFmpegDecoder:
             self.container = av.open(
                 self.source, options={"format_whitelist": FORMATS}, metadata_errors="backslashreplace"
             )
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, ValueError):  # those of reading are plain OSError, and not caught
             self.source.close()
-            raise as_decoding_error(error) from None
+            raise DecodingError("does not decode") from None
+        except OSError:
+            self.source.close()
+            raise
         stream = self.container.streams.best("audio")
-        if stream is None or not stream.rate or not stream.channels:
+        if not (getattr(stream, "rate", None) and getattr(stream, "channels", None)):  # none without a known codec
             self.close()
-            raise DecodingError("does not decode" if stream else "holds no sound")
+            raise DecodingError("does not decode")
         self.stream, self.rate = stream, stream.rate
         seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         self.claimed = min(max(0, round(seconds * self.rate)), MAX_SAMPLES)
@@ -98,9 +100,7 @@ class FFmpegDecoder:
                 decoded = next(packets).decode()
             except StopIteration:
                 break
-            except av.FFmpegError as error:
-                if is_of_system(error):
-                    raise as_decoding_error(error) from None
+            except av.FFmpegError:
                 bad += 1
                 continue
             good += 1
@@ -114,16 +114,3 @@ def samples(frames: list[av.AudioFrame]) -> Iterator[np.ndarray]:
     """Samples [S, C] of planar frames."""
     for frame in frames:
         yield np.ascontiguousarray(frame.to_ndarray().T)
-
-
-def is_of_system(error: Exception) -> bool:
-    """Whether an error has a number of the system, and none of FFmpeg's own."""
-    number = getattr(error, "errno", None)
-    return isinstance(error, OSError) and number is not None and 0 < number < FFMPEG_ERRNO
-
-
-def as_decoding_error(error: Exception) -> DecodingError:
-    """The error for what FFmpeg raises; the system's errors keep their text."""
-    if isinstance(error, OSError) and is_of_system(error):
-        return UnreadableError.of(error)
-    return DecodingError("does not decode")

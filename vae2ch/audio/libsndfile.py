@@ -32,8 +32,8 @@ class LibsndfileDecoder:
     damaged = False
 
     def __init__(self, path: Path, patches: dict[int, bytes]) -> None:
-        source = PatchedFile(path, patches) if patches else path  # a path is read faster
-        self.file = opened(source)
+        self.source = PatchedFile(path, patches) if patches else path  # a path is read faster
+        self.file = opened(self.source)
         # python-soundfile would seek before every block, after which MP3 has false samples and FLAC may have none
         self.file.seekable = lambda: False
         self.rate = self.file.samplerate
@@ -57,6 +57,8 @@ class LibsndfileDecoder:
                         break
             except soundfile.SoundFileError as error:
                 raise DecodingError(reason_of(error)) from None
+            finally:
+                close(self.source)
 
 
 def opened(source: Path | PatchedFile) -> soundfile.SoundFile:
@@ -64,9 +66,14 @@ def opened(source: Path | PatchedFile) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(source)
     except (soundfile.SoundFileError, ValueError, TypeError) as error:  # python-soundfile: no name of a new subtype
-        if isinstance(source, PatchedFile):
-            source.close()
+        close(source)
         raise DecodingError(reason_of(error)) from None
+
+
+def close(source: Path | PatchedFile) -> None:
+    """Close an open file; libsndfile closes those that it has opened by their path."""
+    if isinstance(source, PatchedFile):
+        source.close()
 
 
 def reason_of(error: Exception) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vae2ch.audio import content
 from vae2ch.errors import InputError
+from vae2ch.terminal import one_line
 
 # deleted and older files, and the metadata of other systems; names are compared in lower case
 SYSTEM_FOLDERS = frozenset(
@@ -52,8 +53,8 @@ def suffixes_of(names: list[str]) -> str:
 
 
 def printable(path: Path) -> str:
-    """Path as text that can be printed and stored, whatever bytes its name has."""
-    return path.as_posix().encode(errors="backslashreplace").decode()
+    """Path as one line of text that can be printed and stored, whatever bytes its name has."""
+    return one_line(path.as_posix().encode(errors="backslashreplace").decode())
 
 
 def list_files(root: Path) -> Listing:
@@ -72,7 +73,9 @@ def list_files(root: Path) -> Listing:
     add_links(listing)
     listing.files.sort()
     if not listing.files:
-        raise InputError("; ".join([f"no sound file in {root}", *summarise(listing.left_out)]))
+        looked_for = "looked for .wav, .flac, .mp3, .ogg, .opus, .aiff, .m4a and others"
+        left_out = [f"left out {line}" for line in summarise(listing.left_out)]
+        raise InputError("; ".join([f"no sound file in {root}", looked_for, *left_out]))
     return listing
 
 

@@ -127,7 +127,8 @@ def open_recording(path: Path) -> Recording:
         with path.open("rb", buffering=HEAD_BUFFER) as file:
             head = file.read(content.HEAD_BYTES)
             header = headers.inspect(file, head)
-        with captured_messages(content.decoder_prints(head)) as messages:
+        # samples that are not finite are refused after the first pass, through which they go without a warning
+        with captured_messages(content.decoder_prints(head)) as messages, np.errstate(over="ignore", invalid="ignore"):
             attempt = best_attempt(path, header, head)
             return recording(attempt, header, damaged="error" in messages().lower())
     except (OSError, MemoryError) as error:
@@ -175,6 +176,7 @@ def recording(attempt: Attempt, header: headers.Header, damaged: bool) -> Record
     assert decoder is not None
     if not SAMPLE_RATES_HZ[0] <= decoder.rate <= SAMPLE_RATES_HZ[1]:
         raise DecodingError("claims a sample rate of {} Hz; {} to {} are read".format(decoder.rate, *SAMPLE_RATES_HZ))
+    check_samples(max(statistics.high, -statistics.low), statistics.total)
     remarks = [*header.remarks, *length_remarks(attempt, damaged)]
     channel = statistics.loudest_channel()
     if channel is not None:
@@ -183,7 +185,6 @@ def recording(attempt: Attempt, header: headers.Header, damaged: bool) -> Record
     scale = scale_of(header, statistics)
     offset = offset_of(statistics, decoder.bits, lambda: attempt.again(channel))
     peak = scale * max(statistics.high - offset, offset - statistics.low)
-    check_peak(peak)
     if offset:
         remarks.append(f"a constant offset of {scale * offset:.2g} is removed")
 
@@ -220,12 +221,12 @@ def scale_of(header: headers.Header, statistics: Statistics) -> float:
     return 2.0**header.shift if header.shift and max(statistics.high, -statistics.low) <= highest else 1.0
 
 
-def check_peak(peak: float) -> None:
-    """Raise ``DecodingError`` if samples are not finite, or far above full scale."""
-    if not np.isfinite(peak):
-        raise DecodingError("has samples that are NaN or infinite; export it again")
-    if peak > MAX_PEAK:
+def check_samples(peak: float, total: float) -> None:
+    """Raise ``DecodingError`` if samples with this sum are far above full scale, or not finite."""
+    if MAX_PEAK < peak < np.inf:
         raise DecodingError(f"has a peak of {peak:.3g}, where full scale is 1; export it with a lower level")
+    if not np.isfinite(peak + total):  # a comparison would pass over NaN
+        raise DecodingError("has samples that are NaN or infinite; export it again")
 
 
 def reason_for_silence(low: float, high: float, bits: int) -> str:

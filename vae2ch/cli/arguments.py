@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 
+from vae2ch.audio.content import SOUND_SUFFIXES
 from vae2ch.cli import CONF
 from vae2ch.cli.messages import programs, shell_join
 from vae2ch.config import RunConfig, leaves
