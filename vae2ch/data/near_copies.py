@@ -14,7 +14,7 @@ from torch import Tensor
 from vae2ch.data.prints import BATCH, NO_PEAK, beginning, prints_of
 from vae2ch.data.scan import Sound
 
-MAX_LEVEL_DIFFERENCE = 4.0  # dB, root mean square over the bands
+MAX_LEVEL_DIFFERENCE = 5.0  # dB, root mean square over the bands
 MAX_LENGTH_DIFFERENCE = (0.15, 0.02)  # seconds, and relative to the length
 MAX_NEIGHBOURS = 64  # in each list of sounds with two common peaks, which are ordered by length
 MAX_COMPARED = 3  # sounds with the nearest prints, whose waveforms are compared
