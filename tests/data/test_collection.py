@@ -159,5 +159,5 @@ def test_long_lists_are_shortened_and_alike_files_are_one_line():
     assert "19.wav: empty" in text
     assert "20.wav" not in text
     assert summary.listed(refused)[-1] == "    30 .m4a files, as memo 0.m4a: protected"
-    assert "left out  4 hidden files: .a, .b, .c, ..." in text
-    assert "left out  3 other files: .txt 2, no suffix 1" in text
+    assert "left out  hidden files (4): .a, .b, .c, ..." in text
+    assert "left out  other files (3): .txt 2, no suffix 1" in text

@@ -18,7 +18,7 @@ SYSTEM_FOLDERS = frozenset(
         "files_trashbin", "files_versions",  # Nextcloud
     }
 )  # fmt: skip
-RUN_FILES = (".hydra", "run.json")  # a folder with both is a run of this program
+RUN_MARK = ".hydra"  # in the folder of a run, from its beginning
 MAX_NAMED = 3  # examples in a summary
 OTHER = "other files"
 
@@ -41,7 +41,7 @@ def summarise(left_out: dict[str, list[str]]) -> list[str]:
     lines = []
     for reason, names in left_out.items():
         named = ", ".join(names[:MAX_NAMED]) + (", ..." if len(names) > MAX_NAMED else "")
-        lines.append(f"{len(names)} {reason}: {suffixes_of(names) if reason == OTHER else named}")
+        lines.append(f"{reason} ({len(names)}): {suffixes_of(names) if reason == OTHER else named}")
     return lines
 
 
@@ -121,7 +121,7 @@ def reason_to_skip(folder: Path) -> str:
         return "hidden folders"
     if folder.name.lower() in SYSTEM_FOLDERS:
         return "trash and system folders"
-    return "folders of runs" if all((folder / name).exists() for name in RUN_FILES) else ""
+    return "folders of runs" if (folder / RUN_MARK).exists() else ""
 
 
 def is_folder(entry: os.DirEntry) -> bool:
