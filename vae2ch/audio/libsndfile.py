@@ -1,13 +1,14 @@
 """Decode by libsndfile, from the beginning of a file to its end."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from vae2ch.audio.errors import DecodingError
+from vae2ch.audio.messages import captured_messages
 from vae2ch.audio.patched_file import PatchedFile
 
 BLOCK_SAMPLES = 1 << 16  # of each channel, decoded at once
@@ -26,14 +27,15 @@ BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 class LibsndfileDecoder:
     """One pass over a file; ``patches`` are bytes to replace, by position. Raises ``DecodingError`` if it is refused.
 
-    libsndfile believes the length in a header, and stops at damage.
+    libsndfile believes the length in a header, and stops at damage. What it prints to the descriptors ``printed`` is
+    kept from the terminal.
     """
 
-    damaged = False
-
-    def __init__(self, path: Path, patches: dict[int, bytes]) -> None:
+    def __init__(self, path: Path, patches: dict[int, bytes], printed: Sequence[int]) -> None:
+        self.damaged, self.printed = False, printed
         self.source = PatchedFile(path, patches) if patches else path  # a path is read faster
-        self.file = opened(self.source)
+        with captured_messages(printed):
+            self.file = opened(self.source)
         # python-soundfile would seek before every block, after which MP3 has false samples and FLAC may have none
         self.file.seekable = lambda: False
         self.rate = self.file.samplerate
@@ -51,7 +53,7 @@ class LibsndfileDecoder:
         count = max(1, min(BLOCK_SAMPLES, MAX_BLOCK_VALUES // self.file.channels, self.file.frames + 1))
         with self.file:
             try:
-                while (block := self.file.read(count, dtype="float32", always_2d=True)).size:
+                while (block := self.read(count)).size:
                     yield block
                     if len(block) < count:
                         break
@@ -59,6 +61,13 @@ class LibsndfileDecoder:
                 raise DecodingError(reason_of(error)) from None
             finally:
                 close(self.source)
+
+    def read(self, count: int) -> np.ndarray:
+        """The next samples [S, C], at most ``count`` of each channel."""
+        with captured_messages(self.printed) as messages:
+            block = self.file.read(count, dtype="float32", always_2d=True)
+            self.damaged = self.damaged or "error" in messages().lower()
+        return block
 
 
 def opened(source: Path | PatchedFile) -> soundfile.SoundFile:

@@ -12,7 +12,6 @@ from vae2ch.audio import content, headers
 from vae2ch.audio.errors import DecodingError, UnreadableError
 from vae2ch.audio.holes import hole_samples
 from vae2ch.audio.libsndfile import LibsndfileDecoder
-from vae2ch.audio.messages import captured_messages
 from vae2ch.audio.mixing import Statistics, is_constant, measure, mix
 from vae2ch.audio.resampling import resample_blocks
 
@@ -128,16 +127,15 @@ def open_recording(path: Path) -> Recording:
             head = file.read(content.HEAD_BYTES)
             header = headers.inspect(file, head)
         # samples that are not finite are refused after the first pass, through which they go without a warning
-        with captured_messages(content.decoder_prints(head)) as messages, np.errstate(over="ignore", invalid="ignore"):
-            attempt = best_attempt(path, header, head)
-            return recording(attempt, header, damaged="error" in messages().lower())
+        with np.errstate(over="ignore", invalid="ignore"):
+            return recording(best_attempt(path, header, head), header)
     except (OSError, MemoryError) as error:
         raise UnreadableError.of(error) from None
 
 
 def best_attempt(path: Path, header: headers.Header, head: bytes) -> Attempt:
     """What libsndfile decodes or, if FFmpeg decodes more, that. Raises ``DecodingError`` if there is nothing."""
-    first = Attempt(lambda: LibsndfileDecoder(path, header.patches)).run()
+    first = Attempt(lambda: LibsndfileDecoder(path, header.patches, content.decoder_prints(head))).run()
     if is_complete(first, path):
         return first
     from vae2ch.audio.ffmpeg import FFmpegDecoder  # here, as few files need it
@@ -170,14 +168,14 @@ def is_complete(attempt: Attempt, path: Path) -> bool:
         return True
 
 
-def recording(attempt: Attempt, header: headers.Header, damaged: bool) -> Recording:
+def recording(attempt: Attempt, header: headers.Header) -> Recording:
     """The recording of an attempt. Raises ``DecodingError`` if its samples cannot be used."""
     decoder, statistics = attempt.decoder, attempt.statistics
     assert decoder is not None
     if not SAMPLE_RATES_HZ[0] <= decoder.rate <= SAMPLE_RATES_HZ[1]:
         raise DecodingError("claims a sample rate of {} Hz; {} to {} are read".format(decoder.rate, *SAMPLE_RATES_HZ))
     check_samples(max(statistics.high, -statistics.low), statistics.total)
-    remarks = [*header.remarks, *length_remarks(attempt, damaged)]
+    remarks = [*header.remarks, *length_remarks(attempt)]
     channel = statistics.loudest_channel()
     if channel is not None:
         remarks.append(f"its channels cancel each other: channel {channel + 1} is used instead of their mean")
@@ -198,14 +196,14 @@ def recording(attempt: Attempt, header: headers.Header, damaged: bool) -> Record
     return Recording(decoder.rate, statistics.samples, peak, "; ".join(remarks), header.is_result, silence, blocks)
 
 
-def length_remarks(attempt: Attempt, damaged: bool) -> Iterator[str]:
+def length_remarks(attempt: Attempt) -> Iterator[str]:
     """What is unusual about the length of a file, or missing in it."""
     found, claimed = attempt.seconds, attempt.claimed_seconds
     if claimed > found + max(MISSING_SECONDS, 0.01 * claimed):
         yield f"damaged or cut short: {found:.1f} of {claimed:.1f} s"
     elif attempt.remark:
         yield attempt.remark
-    elif attempt.error or damaged or (attempt.decoder and attempt.decoder.damaged):
+    elif attempt.error or (attempt.decoder and attempt.decoder.damaged):
         yield f"damaged: the {found:.1f} s that decode are used"
 
 
