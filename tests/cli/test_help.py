@@ -33,7 +33,7 @@ def test_every_option_of_every_group_is_there_with_its_first_comment():
     for path in paths:
         comments = [line[2:] for line in path.read_text().splitlines() if line.startswith("# ") and "@" not in line]
         assert f" {path.parent.name}={path.stem} {comments[0]}" in words
-    assert "medium For 60 to 250 files (default)" in words.replace("preset=", "")
+    assert "medium For 60 to 250 recordings (default)" in words.replace("preset=", "")
 
 
 def test_it_is_plain_text_of_100_columns_that_begins_with_examples():

@@ -12,6 +12,7 @@ from vae2ch.audio.errors import DecodingError
 from vae2ch.audio.patched_file import PatchedFile
 
 MIN_BLOCK_VALUES = 1 << 18
+LENGTH_OF_CONTAINER = ("matroska", "asf")  # formats whose streams have none
 MAX_SAMPLES = 2**40  # that a file may say it has; more is a placeholder
 # those of sound and video; playlists and the like could name other files
 FORMATS = (
@@ -45,6 +46,8 @@ class FFmpegDecoder:
             raise DecodingError("does not decode")
         self.stream, self.rate = stream, stream.rate
         seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        if self.container.format.name.startswith(LENGTH_OF_CONTAINER) and self.container.duration:
+            seconds = self.container.duration / av.time_base
         self.claimed = min(max(0, round(seconds * self.rate)), MAX_SAMPLES)
 
     def close(self) -> None:

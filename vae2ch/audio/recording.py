@@ -21,7 +21,7 @@ MAX_KEPT_VALUES = 1 << 23  # decoded samples kept for the second pass (32 MB)
 HEAD_BUFFER = 4096  # bytes, enough for most headers
 MISSING_SECONDS = 0.1  # a difference of lengths below this is no remark
 ROUNDING_STEPS = 2  # a range of so many quantisation steps is noise of rounding
-CONVERT = "convert it to WAV or FLAC, for example with Audacity or ffmpeg"
+CONVERT = "copy it again, or convert it to WAV or FLAC, for example with Audacity or ffmpeg"
 STREAMED_FORMATS = ("MP3", "OGG")  # whose length libsndfile estimates, or takes from the first of several parts
 
 
