@@ -131,6 +131,46 @@ def test_an_input_is_never_overwritten(run_folder, sounds):
     assert {path: path.read_bytes() for path in sounds.rglob("*.wav")} == before
 
 
+def contents(folder):
+    """Bytes of all files below a folder, by name."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("out", ["made", "deep/made", "."])
+def test_a_second_run_finds_what_the_first_found(out, run_folder, sounds, monkeypatch, capsys):
+    """With ``--out`` inside the folder of sounds, which is the working directory, and a run in it too."""
+    (sounds / "one.flac").write_bytes((sounds / "deep" / "noise.wav").read_bytes())
+    (sounds / "deep" / "noise.wav").rename(sounds / "deep" / "noise.wave")
+    for path in (sounds / "deep").glob("*.wav"):
+        path.rename(path.with_suffix(".aif"))
+    run_folder.rename(run := sounds / "run")
+    (run / ".hydra").mkdir()
+    (run / "run.json").write_text("{}")
+    audio.write(run / "audio" / "sample-01.wav", np.ones(10, np.float32), RATE, result=True)
+    monkeypatch.chdir(sounds)
+    assert reconstruct("run", ".", "--out", out, "--ceiling") == 0
+    first = contents(sounds)
+    output, errors = capsys.readouterr()
+    assert f"6 of 6 files written to {out}" in output
+    assert errors.splitlines()[0] == "vae2ch: .: left out 1 folders of runs: run"
+    assert reconstruct("run", ".", "--out", out, "--ceiling") == 0
+    output, errors = capsys.readouterr()
+    assert "6 of 6 files" in output
+    assert "left out 6 files written by vae2ch: " in errors
+    assert contents(sounds) == first
+
+
+def test_results_are_inputs_if_they_are_named_and_otherwise_only_mentioned(run_folder, sounds, tmp_path, capsys):
+    reconstruct(run_folder, sounds, "--out", tmp_path / "made", "--ceiling")
+    moved = (tmp_path / "made" / "deep" / "noise.wav").rename(tmp_path / "made" / "renamed.flac")
+    with pytest.raises(InputError, match=r"^no sound to reconstruct in .*made; left out 5 files written by vae2ch: "):
+        reconstruct(run_folder, tmp_path / "made", "--out", tmp_path / "again")
+    capsys.readouterr()
+    assert reconstruct(run_folder, moved, "--out", tmp_path / "again", "--ceiling") == 0
+    assert "1 of 1 files" in capsys.readouterr().out
+    assert snr(read(sounds / "deep" / "noise.wav"), read(tmp_path / "again" / "renamed.wav")) > 100
+
+
 def test_a_model_that_cannot_be_loaded_writes_nothing(sounds, tmp_path):
     (tmp_path / "text.ckpt").write_text("not a checkpoint")
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)

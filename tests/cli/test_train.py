@@ -47,6 +47,12 @@ def test_a_run_writes_all_its_files(trained):
     assert sorted(stem for stem in stems if stem.startswith("sample")) == ["sample-01", "sample-02"]
 
 
+def test_all_sounds_of_a_run_are_marked_as_its_output(trained):
+    written = list(trained[0].rglob("*.wav"))
+    assert written
+    assert all(map(audio.is_result, written))
+
+
 def test_a_run_prints_its_sounds_and_its_folder_and_no_warning(trained):
     run, done = trained
     for part in ("9 files", "empty (0 bytes)", f"outputs/{run.name}/report.html", "raw_pitch_accuracy"):

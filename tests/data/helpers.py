@@ -38,9 +38,9 @@ def data_config(root, **changes):
     return replace(compose().data, **{**base, **changes})
 
 
-def data_module(root, representation=SMALL, **changes):
+def data_module(root, representation=SMALL, seed=0, **changes):
     """A data module for a folder of sounds, that has read it."""
     augment = replace(compose().augment, speed=0.06, shift=0.05, gain_db=6.0, polarity=True)
-    made = SoundDataModule(data_config(root, **changes), augment, representation, seed=0)
+    made = SoundDataModule(data_config(root, **changes), augment, representation, seed)
     made.setup()
     return made

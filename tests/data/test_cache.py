@@ -11,6 +11,8 @@ import pytest
 
 from tests.data.helpers import RATE, noise
 from vae2ch import audio
+from vae2ch.audio.libsndfile import BLOCK_SAMPLES
+from vae2ch.data import cache as cache_module
 from vae2ch.data.cache import ABANDONED_SECONDS, SampleCache
 from vae2ch.data.scan import Scan, read_sound, scan
 from vae2ch.errors import InputError
@@ -248,3 +250,49 @@ def test_a_disabled_cache_writes_nothing(root, tmp_path, monkeypatch):
     before = sorted(tmp_path.rglob("*"))
     scan(root, RATE)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("library", range(3))
+def test_another_version_of_a_library_decodes_again(root, cache, library, monkeypatch):
+    scan(root, RATE, cache=cache)
+    mark(cache)
+    versions = list(cache_module.LIBRARIES)
+    versions[library] += ".1"
+    monkeypatch.setattr(cache_module, "LIBRARIES", tuple(versions))
+    found = scan(root, RATE, cache=cache)
+    assert unchanged(found) == []
+    assert_same(found, scan(root, RATE))
+    monkeypatch.undo()
+    assert unchanged(scan(root, RATE, cache=cache)) == ["a.wav", "b.wav", "bad.flac", "sub/c.wav"]
+
+
+def write_long(place, rate=22050):
+    """A sound of several blocks; returns the bytes that its samples take."""
+    audio.write(place / "long.wav", noise(3 * BLOCK_SAMPLES + 77), rate)
+    return 4 * audio.load(place / "long.wav", RATE).size
+
+
+@pytest.mark.parametrize("rate", [RATE, 22050, 8000])
+def test_a_long_sound_is_stored_in_blocks(tmp_path, cache, rate, monkeypatch):
+    size = write_long(tmp_path / "sounds", rate)
+    writes, write = [], SampleCache.write
+    monkeypatch.setattr(SampleCache, "write", lambda self, samples: (writes.append(len(samples)), write(self, samples)))
+    (sound,) = scan(tmp_path / "sounds", RATE, cache=cache).sounds
+    assert len(writes) > 2
+    assert sum(writes) == size
+    assert np.array_equal(sound.wave, audio.load(tmp_path / "sounds" / "long.wav", RATE))
+    assert scan(tmp_path / "sounds", RATE).sounds[0].digest == sound.digest
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.7])
+def test_a_long_sound_that_does_not_fit_on_the_disk_stays_in_memory(root, cache, share, capsys):
+    size = write_long(root)
+    plain = scan(root, RATE)
+    before = 4 * sum(sound.samples for sound in plain.sounds if sound.name < "long.wav")
+    with disk_with(before + int(share * size)):
+        found = scan(root, RATE, cache=cache)
+    assert_same(found, plain)
+    assert capsys.readouterr().err.count("decoded sounds are not cached") == 1
+    (path,) = cache.rglob("*.f32")
+    assert path.stat().st_size == before
+    assert_same(scan(root, RATE, cache=cache), plain)

@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,12 @@ def sounds(count, copies=0):
     """Sounds of different recordings, some of them twice."""
     found = [sound(np.full(30, n + 1.0, np.float32), f"{n}.wav", f"digest {n}") for n in range(count)]
     return found + [sound(found[n].wave, f"copy {n}.wav", found[n].digest) for n in range(copies)]
+
+
+def of_lengths(lengths):
+    """Sounds of these numbers of samples, of different recordings."""
+    empty = np.broadcast_to(np.float32(0), max(lengths))
+    return [sound(empty[:length], f"{n}.wav", f"digest {n}") for n, length in enumerate(lengths)]
 
 
 def digests(splits):
@@ -94,3 +101,61 @@ def test_a_split_without_sounds_is_refused():
     recordings = sounds(10)
     with pytest.raises(InputError, match="no sound of the validation split is left"):
         split_by_recording(recordings, **TENTHS, seed=0, fixed={s.digest: "train" for s in recordings})
+
+
+LENGTHS = {
+    "twenty minutes and four seconds": [12_000, *[10] * 4],
+    "two long ones": [6000, 6500, *[10] * 4],
+    "three decades": [int(10 ** (1 + n / 8)) for n in range(24)],
+    "three decades in a large folder": [int(10 ** (1 + n % 30 / 10)) for n in range(120)],
+    "one short one": [5, *[1000] * 6],
+    "three": [1000, 10, 10],
+}
+
+
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("fractions", [TENTHS, {"validation": 0.2, "test": 0.1}])
+def test_training_has_most_of_the_seconds_and_of_the_recordings(lengths, fractions):
+    found = of_lengths(lengths)
+    for seed in range(20):
+        splits = split_by_recording(found, **fractions, seed=seed)
+        seconds = {name: sum(each.samples for each in members) for name, members in splits.items()}
+        assert seconds["train"] > 0.5 * sum(lengths)
+        for name, fraction in fractions.items():
+            assert len(splits[name]) == max(1, round(fraction * len(lengths)))
+
+
+def test_the_copies_of_a_recording_count_for_its_length():
+    """Six copies of a minute, of one recording, beside nine recordings of a minute."""
+    found = of_lengths([60] * 15)
+    recording_of = {each.digest: "digest 0" if n < 6 else each.digest for n, each in enumerate(found)}
+    for seed in range(20):
+        splits = split_by_recording(found, **TENTHS, seed=seed, recording_of=recording_of)
+        assert {len(splits["validation"]), len(splits["test"])} == {1}
+        assert set(found[:6]) <= set(splits["train"])
+
+
+def test_with_equal_lengths_the_split_is_a_ranking():
+    found = of_lengths([30] * 40)
+    for seed in range(5):
+        ranked = sorted(
+            (each.digest for each in found), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest()
+        )
+        splits = digests(split_by_recording(found, validation=0.2, test=0.1, seed=seed))
+        assert splits == {"train": set(ranked[4:-8]), "validation": set(ranked[-8:]), "test": set(ranked[:4])}
+
+
+def test_a_known_split_wins_over_lengths():
+    found = of_lengths([12_000, *[10] * 5])
+    fixed = {"digest 0": "test", "digest 1": "validation", "digest 2": "train"}
+    for seed in range(5):
+        splits = split_by_recording(found, **TENTHS, seed=seed, fixed=fixed)
+        assert {each.digest: name for name, members in splits.items() for each in members}.items() >= fixed.items()
+
+
+def test_a_recording_is_held_out_if_one_of_its_copies_was():
+    found = of_lengths([10] * 8)
+    recording_of = {each.digest: "digest 0" if n < 3 else each.digest for n, each in enumerate(found)}
+    fixed = {"digest 1": "train", "digest 2": "test"}
+    splits = split_by_recording(found, **TENTHS, seed=0, recording_of=recording_of, fixed=fixed)
+    assert set(found[:3]) <= set(splits["test"])

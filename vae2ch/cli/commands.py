@@ -154,11 +154,30 @@ def output_files(inputs: list[Path], folder: Path) -> Iterator[tuple[Path, Path]
     """
     taken: set[Path] = set()
     for given in inputs:
-        files = [file for file in audio.list_files(given).files if not is_result(file)] if given.is_dir() else [given]
-        for file in files:
+        for file in recordings_in(given) if given.is_dir() else [given]:
             plain = folder / (file.relative_to(given) if given.is_dir() else file.name)
             output, number = plain.with_suffix(".wav"), 2
             while output in taken:
                 output, number = plain.with_name(f"{plain.stem}-{number}.wav"), number + 1
             taken.add(output)
             yield file, output
+
+
+def recordings_in(folder: Path) -> list[Path]:
+    """Sounds in a folder without those that this program has written; prints what is left out.
+
+    Raises ``InputError`` if there are none.
+    """
+    listing = audio.list_files(folder)
+    found = []
+    for file in listing.files:
+        if is_result(file):
+            listing.leave_out("files written by vae2ch", file)
+        else:
+            found.append(file)
+    lines = [f"left out {line}" for line in audio.summarise(listing.left_out)]
+    if not found:
+        raise InputError("; ".join([f"no sound to reconstruct in {folder}", *lines]))
+    for line in lines:
+        print(f"vae2ch: {folder}: {line}", file=sys.stderr)
+    return found

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from vae2ch.data.dataset import segment_starts
+from vae2ch.data.prints import onset
 from vae2ch.data.scan import Sound
 
 MIN_SEGMENTS = 30  # in a recording that is cut
@@ -16,7 +17,13 @@ DOMINANT_SHARE = 0.5  # of the seconds, in one recording
 
 
 def cut_long_recordings(
-    sounds: Sequence[Sound], recording_of: Mapping[str, str], segment: int, *, validation: float, test: float
+    sounds: Sequence[Sound],
+    recording_of: Mapping[str, str],
+    segment: int,
+    sample_rate: int,
+    *,
+    validation: float,
+    test: float,
 ) -> tuple[list[Sound], dict[str, str]]:
     """Sounds, with long ones cut into blocks, and the split of each block, by its digest.
 
@@ -25,17 +32,26 @@ def cut_long_recordings(
     """
     longest = {recording_of[sound.digest]: sound for sound in sorted(sounds, key=lambda sound: sound.samples)}
     total = sum(sound.samples for sound in longest.values())
+    limits: dict[str, dict[str, tuple[int, int]]] = {}
+    for recording, sound in longest.items():
+        dominant = len(longest) < FEW_RECORDINGS and sound.samples > DOMINANT_SHARE * total
+        if len(longest) < MIN_RECORDINGS or dominant:
+            limits[recording] = block_limits(sound, segment, validation=validation, test=test)
     kept: list[Sound] = []
     splits: dict[str, str] = {}
     for sound in sounds:
-        dominant = len(longest) < FEW_RECORDINGS and sound.samples > DOMINANT_SHARE * total
-        blocks = {}
-        if len(longest) < MIN_RECORDINGS or dominant:
-            blocks = block_limits(sound, segment, validation=validation, test=test)
-        cut = [part_of(sound, split, *limits) for split, limits in blocks.items()]
-        splits |= {part.digest: split for part, split in zip(cut, blocks, strict=True)}
-        kept += cut or [sound]
+        recording = recording_of[sound.digest]
+        found = limits.get(recording, {})
+        later = time_after(longest[recording], sound, sample_rate) if found else 0
+        cut = {split: part_of(sound, split, start + later, end + later) for split, (start, end) in found.items()}
+        splits |= {part.digest: split for split, part in cut.items()}
+        kept += cut.values() or [sound]
     return kept, splits
+
+
+def time_after(original: Sound, copy: Sound, sample_rate: int) -> int:
+    """Samples by which a near copy begins later than its original: both are cut at the same moments."""
+    return 0 if copy is original else onset(copy.wave, sample_rate) - onset(original.wave, sample_rate)
 
 
 def block_limits(sound: Sound, segment: int, *, validation: float, test: float) -> dict[str, tuple[int, int]]:
@@ -59,12 +75,13 @@ def block_limits(sound: Sound, segment: int, *, validation: float, test: float) 
 
 
 def part_of(sound: Sound, split: str, start: int, stop: int) -> Sound:
-    """Part of a sound, as a sound of its own."""
+    """Part of a sound, as a sound of its own; what lies outside of the sound is left away."""
+    start, stop = max(0, start), min(sound.samples, stop)
     remark = "; ".join(filter(None, [sound.remark, "a block of a long recording"]))
     return replace(
         sound,
         name=block_name(sound.name, split),
-        digest=f"{sound.digest}-{split}",
+        digest=block_digest(sound.digest, split),
         remark=remark,
         samples=stop - start,
         read=partial(samples_of, sound, start, stop),
@@ -74,6 +91,11 @@ def part_of(sound: Sound, split: str, start: int, stop: int) -> Sound:
 def block_name(file: str, split: str) -> str:
     """Name of a file's block."""
     return f"{file} ({split})"
+
+
+def block_digest(digest: str, split: str) -> str:
+    """Digest of a block, by that of the file."""
+    return f"{digest}-{split}"
 
 
 def samples_of(sound: Sound, start: int, stop: int) -> np.ndarray:

@@ -62,7 +62,7 @@ def read_collection(
     found = scan(root, sample_rate, cache=cache, results=config.source == "notes")
     fractions = {"validation": config.validation, "test": config.test}
     recording_of = recordings_of(found.sounds, sample_rate)
-    sounds, blocks = cut_long_recordings(found.sounds, recording_of, segment, **fractions)
+    sounds, blocks = cut_long_recordings(found.sounds, recording_of, segment, sample_rate, **fractions)
     splits = split_by_recording(
         sounds,
         **fractions,

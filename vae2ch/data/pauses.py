@@ -12,6 +12,8 @@ FLOOR_RANGE = (5, 25)  # percentiles of the levels between which a floor is leve
 FLOOR_SPREAD = 2.0  # ratio of the levels at these percentiles; a sound that fades has a larger one
 MAX_FLOOR = 0.03  # -30 dB relative to the loud frames; louder is part of the sound
 FLOOR_MARGIN = 2.5  # ratio by which the noise of a floor may exceed its level
+PARTS = 8  # of the frames at the floor, in the order of time
+MAX_STEP = 0.04  # change of the level from part to part, as a logarithm; a long decay has a larger one throughout
 
 
 def audible_frames(wave: np.ndarray) -> np.ndarray:
@@ -36,9 +38,19 @@ def frame_levels(wave: np.ndarray) -> np.ndarray:
 def threshold(level: np.ndarray) -> float:
     """Level above which a frame is part of the sound: a pause is silent, or at a steady floor far below the sound."""
     silent = SILENCE_RATIO * float(level.max())
-    sounding = np.sort(level[level > silent])
+    sounding = level[level > silent]
     if sounding.size <= LOUD_FRAMES:
         return silent
     low, high = np.percentile(sounding, FLOOR_RANGE)
-    is_floor = high < FLOOR_SPREAD * low and high < MAX_FLOOR * sounding[-LOUD_FRAMES]
-    return FLOOR_MARGIN * float(high) if is_floor else silent
+    loud = np.partition(sounding, -LOUD_FRAMES)[-LOUD_FRAMES]
+    limit = FLOOR_MARGIN * float(high)
+    is_floor = high < FLOOR_SPREAD * low and high < MAX_FLOOR * loud and is_steady(sounding[sounding <= limit])
+    return limit if is_floor else silent
+
+
+def is_steady(level: np.ndarray) -> bool:
+    """Whether levels [frames] neither fall nor rise from part to part, unlike the end of a piano's note."""
+    if level.size < PARTS:
+        return False
+    medians = [np.median(part) for part in np.array_split(level, PARTS)]
+    return bool(abs(np.median(np.diff(np.log(medians)))) < MAX_STEP)

@@ -20,7 +20,8 @@ SILENT = 1e-4  # amplitude
 SEARCHED_SAMPLES = 1 << 14  # at once
 BANDS, PEAKS = 16, 6
 LOWEST_HZ, HIGHEST_HZ = 60.0, 3600.0  # low enough for the lowest sample rate
-RANGE_DB = 40.0  # below the loudest band; what is quieter differs between formats
+RANGE_DB = 30.0  # below the loudest band; what is quieter differs between formats
+FADE_SECONDS = 0.01  # at the onset: a beginning that is cut has an edge, whose spectrum is wide
 PEAK_RANGE_DB = 20.0  # below the strongest peak
 NO_PEAK = 0
 BATCH = 64  # sounds; a transform of many is much faster
@@ -31,6 +32,8 @@ class Prints(NamedTuple):
 
     levels: np.ndarray  # dB below the loudest band  [N, bands]
     peaks: np.ndarray  # bins of the strongest peaks, the strongest first, or ``NO_PEAK``  [N, peaks]
+    seconds: np.ndarray  # length  [N]
+    sounding_seconds: np.ndarray  # length without silence at the beginning and the end  [N]
 
 
 def prints_of(sounds: Sequence[Sound], sample_rate: int) -> Prints:
@@ -40,12 +43,10 @@ def prints_of(sounds: Sequence[Sound], sample_rate: int) -> Prints:
     return Prints(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def beginning(wave: np.ndarray, sample_rate: int, seconds: float, lead: float = 0.0) -> np.ndarray:
-    """The first seconds of ``wave`` [S] from its onset, and ``lead`` seconds before it."""
-    wave = np.asarray(wave)
+def onset(wave: np.ndarray, sample_rate: int) -> int:
+    """First sample of ``wave`` [S] that is loud, compared with what follows within seconds."""
     start = first_sounding(wave)
-    start += first_loud(wave[start : start + int(SEARCH_SECONDS * sample_rate)])
-    return wave[max(0, start - int(lead * sample_rate)) : start + int(seconds * sample_rate)]
+    return start + first_loud(np.asarray(wave[start : start + int(SEARCH_SECONDS * sample_rate)]))
 
 
 def first_sounding(wave: np.ndarray) -> int:
@@ -67,13 +68,18 @@ def prints_of_batch(sounds: Sequence[Sound], sample_rate: int) -> Prints:
     """Prints of a few sounds."""
     size, first, window = analysis(sample_rate)
     waves = torch.zeros(len(sounds), size)
+    lengths = []
     for row, sound in zip(waves.numpy(), sounds, strict=True):
-        wave = beginning(sound.wave, sample_rate, SECONDS)
-        row[: wave.size] = wave * window[: wave.size]
+        wave = sound.wave
+        start = onset(wave, sample_rate)
+        part = wave[start : start + window.size]
+        row[: part.size] = part * window[: part.size]
+        lengths.append((wave.size, wave.size - first_sounding(wave[::-1]) - first_sounding(wave)))
     power = torch.fft.rfft(waves)[:, : first[-1]].abs().square().numpy()
     band = np.add.reduceat(power, first[:-1], axis=1)
     decibels = -10 * np.log10(np.maximum(band / np.maximum(band.max(axis=1, keepdims=True), 1e-30), 1e-30))
-    return Prints(np.minimum(RANGE_DB, decibels), strongest_peaks(power, int(first[0])))
+    seconds = np.array(lengths).T / sample_rate
+    return Prints(np.minimum(RANGE_DB, decibels), strongest_peaks(power, int(first[0])), *seconds)
 
 
 def strongest_peaks(power: np.ndarray, low: int) -> np.ndarray:
@@ -91,8 +97,18 @@ def strongest_peaks(power: np.ndarray, low: int) -> np.ndarray:
 
 @functools.cache
 def analysis(sample_rate: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """Size of the Fourier transform, the first bin of each band and the end of the last one, and a falling window."""
+    """Size of the Fourier transform, the first bin of each band and the end of the last one, and a window.
+
+    The window rises within milliseconds, and falls slowly.
+    """
     samples = int(SECONDS * sample_rate)
     size = 1 << (samples - 1).bit_length()
-    edges = np.round(np.geomspace(LOWEST_HZ, HIGHEST_HZ, BANDS + 1) * size / sample_rate).astype(int)
-    return size, edges, np.hanning(2 * samples)[samples:].astype(np.float32)
+    window = np.hanning(2 * samples)[samples:].astype(np.float32)
+    fade = int(FADE_SECONDS * sample_rate)
+    window[:fade] *= np.hanning(2 * fade)[:fade]
+    return size, band_edges(size, sample_rate), window
+
+
+def band_edges(size: int, sample_rate: int) -> np.ndarray:
+    """The first bin of each band and the end of the last one, in a Fourier transform of ``size`` samples."""
+    return np.round(np.geomspace(LOWEST_HZ, HIGHEST_HZ, BANDS + 1) * size / sample_rate).astype(int)

@@ -88,6 +88,8 @@ def decode_sound(path: Path, name: str, sample_rate: int, cache: SampleCache, re
         if recording.silence or (recording.is_result and not results):
             raise DecodingError(recording.silence or RESULT)
         return store(name, before, Reading(recording, sample_rate), cache)
+    except MemoryError as error:
+        raise UnreadableError.of(error) from None
     except UnreadableError:  # may be readable the next time
         raise
     except DecodingError as reason:

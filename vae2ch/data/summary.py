@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vae2ch.audio import summarise
+from vae2ch.data.blocks import block_digest
 from vae2ch.data.collection import Collection
 from vae2ch.data.dataset import SoundDataset
 from vae2ch.data.split import SPLITS, SplitRow
@@ -92,7 +93,8 @@ def write_csv(
     for split, sounds in collection.splits.items():
         for sound in sounds:
             seconds, skipped = sound.samples / sample_rate, datasets[split].skipped[sound.name] / sample_rate
-            recording = collection.recording_of.get(sound.digest, sound.digest)
+            whole = sound.digest.removesuffix(block_digest("", split))
+            recording = collection.recording_of.get(whole, whole)
             rows.writerow(
                 [sound.name, split, f"{seconds:.3f}", f"{skipped:.3f}", sound.digest, recording, sound.remark]
             )
