@@ -152,18 +152,20 @@ def test_a_second_run_finds_what_the_first_found(out, run_folder, sounds, monkey
     first = contents(sounds)
     output, errors = capsys.readouterr()
     assert f"6 of 6 files written to {out}" in output
-    assert errors.splitlines()[0] == "vae2ch: .: left out 1 folders of runs: run"
+    assert errors.splitlines()[0] == "vae2ch: .: left out folders of runs (1): run"
     assert reconstruct("run", ".", "--out", out, "--ceiling") == 0
     output, errors = capsys.readouterr()
     assert "6 of 6 files" in output
-    assert "left out 6 files written by vae2ch: " in errors
+    assert "left out files written by vae2ch (6): " in errors
     assert contents(sounds) == first
 
 
 def test_results_are_inputs_if_they_are_named_and_otherwise_only_mentioned(run_folder, sounds, tmp_path, capsys):
     reconstruct(run_folder, sounds, "--out", tmp_path / "made", "--ceiling")
     moved = (tmp_path / "made" / "deep" / "noise.wav").rename(tmp_path / "made" / "renamed.flac")
-    with pytest.raises(InputError, match=r"^no sound to reconstruct in .*made; left out 5 files written by vae2ch: "):
+    with pytest.raises(
+        InputError, match=r"^no sound to reconstruct in .*made; left out files written by vae2ch \(5\): "
+    ):
         reconstruct(run_folder, tmp_path / "made", "--out", tmp_path / "again")
     capsys.readouterr()
     assert reconstruct(run_folder, moved, "--out", tmp_path / "again", "--ceiling") == 0

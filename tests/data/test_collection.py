@@ -141,7 +141,7 @@ def test_the_table_counts_seconds_padded_files_pauses_copies_and_remarks(tmp_pat
     recording_of = {"1": "1", "2": "1", "32": "32", "4": "4"}
     collection = Collection(tmp_path, {"train": sounds, "validation": [], "test": []}, {}, {}, recording_of)
     text = table(collection, 5000)
-    assert "kept      4 files, 19.8 s: 3 different recordings, 1 of them near copies" in text
+    assert "kept      4 files, 19.8 s: 3 different recordings, 1 of them copies or near copies" in text
     assert "2.wav: odd" in text
     assert "padded    2 of them, shorter than a segment (1.00 s)" in text
     assert "skipped   8.8 s in 1 of them: pauses" in text

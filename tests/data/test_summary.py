@@ -132,7 +132,7 @@ def test_all_that_the_walk_leaves_out_is_counted_and_named(module, tmp_path):
     text = module.table()
     rows = {row["file"]: row for row in rows_of(module, tmp_path / "sounds.csv")}
     for reason, name in LEFT_OUT.items():
-        shown = f"  left out  1 {reason}: {'.txt 1' if reason == 'other files' else name}"
+        shown = f"  left out  {reason} (1): {'.txt 1' if reason == 'other files' else name}"
         assert shown in text.splitlines()
         assert (rows[name]["split"], rows[name]["remark"]) == ("left out", reason)
     assert text.count("left out") == len(LEFT_OUT)
@@ -171,9 +171,9 @@ def test_refusals_of_one_kind_are_one_line_of_the_table_and_rows_of_the_csv_file
     assert f"refused   {number} files" in text
     assert sum(".m4a" in line for line in text.splitlines()) == lines
     if lines == 1:
-        assert re.search(rf"^    {number} \.m4a files, as memo 0\.m4a: .*convert", text, re.MULTILINE)
+        assert re.search(rf"^    {number} \.m4a files, as memo 0\.m4a: .*export WAV", text, re.MULTILINE)
     rows = rows_of(module, tmp_path / "sounds.csv")
-    assert sum(row["split"] == "refused" and "convert" in row["remark"] for row in rows) == number
+    assert sum(row["split"] == "refused" and "export WAV" in row["remark"] for row in rows) == number
 
 
 @pytest.mark.parametrize("name", ['a, "b".wav', "太鼓.wav", "line\nbreak.wav", "=1+1.wav", "' ;.wav", "🥁.wav"])

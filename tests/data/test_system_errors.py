@@ -10,7 +10,6 @@ import soundfile
 
 from tests.data.helpers import RATE, noise
 from vae2ch import audio
-from vae2ch.audio import ffmpeg
 from vae2ch.audio.libsndfile import LibsndfileDecoder
 from vae2ch.data.scan import scan
 from vae2ch.errors import InputError
@@ -62,33 +61,6 @@ def assert_refused_once(root, cache, text, monkeypatch):
 def test_a_file_that_cannot_be_opened(number, root, tmp_path, monkeypatch):
     error = OSError(number, os.strerror(number))
     monkeypatch.setattr(pathlib.Path, "open", failing(error, pathlib.Path.open))
-    assert_refused_once(root, tmp_path / "cache", ERRORS[number], monkeypatch)
-
-
-@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
-def test_an_error_after_the_first_bytes(number, root, tmp_path, monkeypatch):
-    """libsndfile, which reads by itself, sees the end of the file; the other reader sees the error."""
-
-    class Failing:
-        def __init__(self, path, patches):
-            self.file = open(path, "rb")  # noqa: SIM115
-            self.seek, self.tell, self.close = self.file.seek, self.file.tell, self.file.close
-
-        def read(self, count=-1):
-            if self.tell() > 0:
-                raise OSError(number, os.strerror(number))
-            return self.file.read(count)
-
-    def ended(self):
-        if pathlib.Path(self.file.name).name == "bad.wav":
-            yield self.file.read(1000, dtype="float32", always_2d=True)
-            self.file.close()
-        else:
-            yield from blocks(self)
-
-    blocks = LibsndfileDecoder.blocks
-    monkeypatch.setattr(LibsndfileDecoder, "blocks", ended)
-    monkeypatch.setattr(ffmpeg, "PatchedFile", Failing)
     assert_refused_once(root, tmp_path / "cache", ERRORS[number], monkeypatch)
 
 

@@ -11,7 +11,11 @@ SOUND_SUFFIXES = {
     ".rm", ".sd2", ".sds", ".sf", ".snd", ".spx", ".sph", ".svx", ".tak", ".tta", ".voc", ".w64", ".wav", ".wave",
     ".weba", ".webm", ".wma", ".wmv", ".wv", ".wve", ".xi", ".3gp", ".3g2",
 }  # fmt: skip
-UNFINISHED_SUFFIXES = {".part", ".partial", ".crdownload", ".download", ".tmp", ".temp"}
+UNFINISHED_SUFFIXES = {
+    ".part", ".partial", ".filepart", ".crdownload", ".opdownload", ".download", ".tmp", ".temp", ".ffs_tmp", ".gstmp",
+    ".!qb", ".!ut", ".bc!", ".aria2",
+}  # fmt: skip
+HEADERLESS_SUFFIXES = {".raw", ".pcm", ".sw", ".vox", ".gsm", ".g722", ".g726", ".g729", ".ulaw", ".alaw", ".sln"}
 
 # position and bytes
 SOUND_SIGNATURES = (
@@ -50,14 +54,14 @@ SOUND_SIGNATURES = (
     (0, b"qoaf"),
 )
 OTHER_SIGNATURES = {
-    b"<": "it is a web page or XML",
-    b"PK\x03\x04": "it is a ZIP archive",
-    b"PK\x05\x06": "it is a ZIP archive",
-    b"Rar!": "it is a RAR archive",
-    b"7z\xbc\xaf": "it is a 7-Zip archive",
-    b"\x1f\x8b": "it is a gzip archive",
-    b"\x00\x05\x16\x07": "it is the metadata of a Mac file, without the sound",
-    b"version https://": "it is a Git LFS pointer, and the sound was not downloaded",
+    b"<": "it is a web page or XML; download the sound again",
+    b"PK\x03\x04": "it is a ZIP archive; unpack it",
+    b"PK\x05\x06": "it is a ZIP archive; unpack it",
+    b"Rar!": "it is a RAR archive; unpack it",
+    b"7z\xbc\xaf": "it is a 7-Zip archive; unpack it",
+    b"\x1f\x8b": "it is a gzip archive; unpack it",
+    b"\x00\x05\x16\x07": "it is the metadata of a Mac file, without the sound; copy the sound again",
+    b"version https://": "it is a Git LFS pointer, and the sound was not downloaded; run git lfs pull",
     b"%PDF": "it is a PDF document",
     b"\x89PNG": "it is an image",
     b"\xff\xd8\xff": "it is an image",
@@ -89,12 +93,16 @@ def is_sound(head: bytes) -> bool:
 def describe(head: bytes) -> str:
     """What a file that does not decode is, by its first bytes; "" if they do not tell."""
     if not head.strip(b"\0"):
-        return "it begins with zeros"
+        return "it begins with zeros, as an interrupted copy does; copy it again"
     if head[4:8] == b"ftyp":
-        return "it is a damaged or protected MP4 file"
+        return "it is a damaged or protected MP4 file; open it with the program that made it, and export WAV or FLAC"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for mark, kind in OTHER_SIGNATURES.items():
         if head.startswith(mark) or text.startswith(mark):
             return kind
     printable = head.isascii() and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
-    return "it is text" if printable and not is_sound(head) and not head.startswith((b"RIFF", b"FORM")) else ""
+    return (
+        "it is text, not a sound"
+        if printable and not is_sound(head) and not head.startswith((b"RIFF", b"FORM"))
+        else ""
+    )

@@ -12,7 +12,7 @@ from vae2ch.audio.errors import DecodingError
 from vae2ch.audio.patched_file import PatchedFile
 
 MIN_BLOCK_VALUES = 1 << 18
-LENGTH_OF_CONTAINER = ("matroska", "asf")  # formats whose streams have none
+MAX_PACKET = 2**31  # duration of a packet; that of the last one may be negative, and wrapped around 2**32
 MAX_SAMPLES = 2**40  # that a file may say it has; more is a placeholder
 # those of sound and video; playlists and the like could name other files
 FORMATS = (
@@ -34,20 +34,17 @@ class FFmpegDecoder:
             self.container = av.open(
                 self.source, options={"format_whitelist": FORMATS}, metadata_errors="backslashreplace"
             )
-        except (av.FFmpegError, ValueError):  # those of reading are plain OSError, and not caught
-            self.source.close()
+        except (av.FFmpegError, ValueError):
+            self.source.close()  # raises the system's error, if there was one
             raise DecodingError("does not decode") from None
-        except OSError:
-            self.source.close()
-            raise
         stream = self.container.streams.best("audio")
         if not (getattr(stream, "rate", None) and getattr(stream, "channels", None)):  # none without a known codec
             self.close()
             raise DecodingError("does not decode")
         self.stream, self.rate = stream, stream.rate
-        seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-        if self.container.format.name.startswith(LENGTH_OF_CONTAINER) and self.container.duration:
-            seconds = self.container.duration / av.time_base
+        seconds = (self.container.duration or 0) / av.time_base
+        if stream.duration and stream.time_base:
+            seconds = float(stream.duration * stream.time_base)
         self.claimed = min(max(0, round(seconds * self.rate)), MAX_SAMPLES)
 
     def close(self) -> None:
@@ -57,7 +54,8 @@ class FFmpegDecoder:
     def seconds(self) -> float:
         """Seconds of the packets, which are not decoded."""
         try:
-            found = sum(packet.duration or 0 for packet in self.container.demux(self.stream))
+            durations = (packet.duration or 0 for packet in self.container.demux(self.stream))
+            found = sum(duration for duration in durations if 0 < duration < MAX_PACKET)
             return float(found * (self.stream.time_base or 0))
         except av.FFmpegError:
             return 0.0

@@ -6,21 +6,25 @@ to replace, so that libsndfile reads the file right.
 
 import os
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from vae2ch.audio import chunks
+from vae2ch.audio.chunks import Chunk, Layout
 from vae2ch.audio.content import HEAD_BYTES
 from vae2ch.audio.errors import DecodingError
 from vae2ch.audio.writing import SOFTWARE
 
-PCM, IEEE_FLOAT = 1, 3  # format tags of WAV
+PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # format tags of WAV
+UNCOMPRESSED_AIFF = (b"AIFF", b"NONE", b"sowt", b"twos")  # form or compression
 UNKNOWN_SIZE = 0xFFFFFFFF
-MAX_CHUNKS = 1000
 MAX_OGG_PAGE = 27 + 255 + 255 * 255  # bytes
 LAST_PAGE = 4  # a flag
+MPEG_HEAD = 4096  # bytes that hold the first frame
+MPEG_LENGTH_MARKS = (b"Xing", b"Info", b"VBRI")
 UNCLOSED = "its recorder did not close it: read to the end"
+LONGER = "longer than its header says: read to the end"
 
 
 @dataclass
@@ -31,14 +35,7 @@ class Header:
     remarks: list[str] = field(default_factory=list)
     is_result: bool = False  # written by this program
     shift: int = 0  # bits by which samples may lie too low in their containers
-
-
-class Chunk(NamedTuple):
-    """A chunk of a RIFF file."""
-
-    name: bytes
-    start: int  # of its contents
-    size: int
+    has_length: bool = True  # False: decoders estimate it
 
 
 def inspect(file: BinaryIO, head: bytes) -> Header:
@@ -48,53 +45,32 @@ def inspect(file: BinaryIO, head: bytes) -> Header:
     """
     size = os.fstat(file.fileno()).st_size
     header = Header()
-    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
-        inspect_riff(file, size, header)
-    elif head[:4] == b".snd" and head[8:12] == bytes(4) and size > 32:
-        header.patches[8] = struct.pack(">I", UNKNOWN_SIZE)
-        header.remarks.append(UNCLOSED)
-    elif head[:4] == b"caff":
-        check_caf(file, head, size, header)
+    if layout := chunks.layout_of(head):
+        inspect_chunks(file, size, layout, head, header)
+    elif head[:4] == b".snd":
+        check_au(file, head, size, header)
     elif head[:4] == b"OggS":
         check_ogg(file, size, header)
-    elif head[:3] == b"ID3":
-        check_tagged(file, head)
+    elif head[:3] == b"ID3" or head[:1] == b"\xff":
+        check_mpeg(file, head, header)
     return header
 
 
-def check_tagged(file: BinaryIO, head: bytes) -> None:
-    """Refuse an 8SVX file behind an ID3 tag, which libsndfile 1.2 would read without end."""
-    sizes = head[6:10]
-    file.seek(10 + sum(byte << shift for byte, shift in zip(sizes, (21, 14, 7, 0), strict=True)))
-    start = file.read(12)
-    if start[:4] == b"FORM" and start[8:12] in (b"8SVX", b"16SV"):
-        raise DecodingError("is an 8SVX file behind an ID3 tag; remove the tag")
-
-
-def inspect_riff(file: BinaryIO, size: int, header: Header) -> None:
-    """Check the format and the length of a WAV file."""
-    for chunk in chunks(file, size):
-        if chunk.name == b"fmt ":
-            check_format(chunk, file.read(16), header)
+def inspect_chunks(file: BinaryIO, size: int, layout: Layout, head: bytes, header: Header) -> None:
+    """Check the format and the length of a file that consists of chunks."""
+    form = b""
+    for chunk in chunks.chunks(file, size, layout):
+        if chunk.name == b"fmt " and layout is not chunks.RIFX:
+            check_format(chunk, file.read(26), header)
+        elif chunk.name == b"desc":
+            check_caf(file.read(32))
+        elif chunk.name == b"COMM":
+            form = file.read(22)
         elif chunk.name == b"LIST":
-            header.is_result = names_this_program(file.read(min(chunk.size, 256)))
-        elif chunk.name == b"data":
-            check_length(file, chunk, size, header)
-            return
-
-
-def chunks(file: BinaryIO, size: int) -> Iterator[Chunk]:
-    """Chunks of a RIFF file, each with the file at the beginning of its contents."""
-    position = 12
-    for _ in range(MAX_CHUNKS):
-        file.seek(position)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        name, length = struct.unpack("<4sI", head)
-        yield Chunk(name, position + 8, length)
-        position += 8 + length + length % 2
-        if position >= size:
+            header.is_result = names_this_program(file.read(min(max(chunk.size, 0), 256)))
+        elif chunk.name in (b"data", b"SSND"):
+            check_aiff(form, head, chunk, size)
+            check_length(file, Data(chunk, size, layout, head), header)
             return
 
 
@@ -102,17 +78,41 @@ def check_format(chunk: Chunk, fields: bytes, header: Header) -> None:
     """Compare the width of the samples with that of their containers; libsndfile believes the former."""
     if len(fields) < 16:
         return
-    tag, channels, _, _, align, bits = struct.unpack("<HHIIHH", fields)
+    tag, channels, rate, byte_rate, align, bits = struct.unpack("<HHIIHH", fields[:16])
+    if tag == EXTENSIBLE and len(fields) == 26:
+        (tag,) = struct.unpack("<H", fields[24:])  # the first bytes of its subformat
     if tag not in (PCM, IEEE_FLOAT) or not channels or not bits or not align:
         return
     container, rest = divmod(8 * align, channels)
     if container == (bits + 7) // 8 * 8 and not rest:
         return
-    if rest or container not in ((8, 16, 24, 32) if tag == PCM else (32, 64)) or container < bits:
+    widths = (8, 16, 24, 32) if tag == PCM else (32, 64)
+    if rest or container not in widths or container < bits or byte_rate != rate * align:
         raise contradiction(bits, channels, align)
     header.patches[chunk.start + 14] = struct.pack("<H", container)
     header.shift = container - bits if tag == PCM else 0
     header.remarks.append(f"{bits} bits in containers of {container}")
+
+
+def check_caf(fields: bytes) -> None:
+    """Check the width of the samples of a CAF file (Apple: Core Audio Format)."""
+    if len(fields) == 32 and fields[8:12] == b"lpcm":
+        packet, frames, channels, bits = struct.unpack(">IIII", fields[16:])
+        if frames == 1 and channels and packet != channels * ((bits + 7) // 8):
+            raise contradiction(bits, channels, packet)
+
+
+def check_aiff(form: bytes, head: bytes, data: Chunk, size: int) -> None:
+    """Compare the format of an AIFF file with the size of its samples, if all of them are there."""
+    compression = form[18:] if head[8:12] == b"AIFC" else head[8:12]
+    if len(form) < 18 or compression not in UNCOMPRESSED_AIFF or data.end > size or data.size <= 8:
+        return
+    channels, frames, bits = struct.unpack(">HIH", form[:8])
+    if frames * channels * ((bits + 7) // 8) > 1.1 * data.size:
+        raise DecodingError(
+            f"its header contradicts itself: {frames} samples of {channels} channel(s) and {bits} bits in "
+            f"{data.size - 8} bytes; export it again"
+        )
 
 
 def is_result(path: Path) -> bool:
@@ -130,63 +130,86 @@ def names_this_program(contents: bytes) -> bool:
     return contents[:4] == b"INFO" and where > 0 and contents[where + 8 :].startswith(SOFTWARE.encode())
 
 
-def check_length(file: BinaryIO, data: Chunk, size: int, header: Header) -> None:
-    """Replace a length that was never filled in, and note what follows the end of the file that the header gives."""
-    rest = size - data.start
-    file.seek(0)
-    riff, total = struct.unpack("<4sI", file.read(8))
-    if riff == b"RIFF":
-        if data.size == 0 and rest > 8 and not follows_chunk(file, data, size):
-            header.patches[data.start - 4] = struct.pack("<I", min(rest, UNKNOWN_SIZE))
-            header.remarks.append(UNCLOSED)
-        elif 36 < total < size - 16:
-            file.seek(8 + total + total % 2)
-            if file.read(4) == b"RIFF":
-                header.remarks.append(f"another file is joined to it, whose {size - 8 - total} bytes are not read")
-    elif data.size in (0, UNKNOWN_SIZE):
-        file.seek(12)
-        if file.read(4) == b"ds64" and struct.unpack("<4xQQQ", file.read(28))[1] == 0 and rest > 8:
-            sizes = struct.pack("<QQ", size - 8, rest)
-            header.patches[20] = sizes
-            header.remarks.append(UNCLOSED)
+class Data(NamedTuple):
+    """The chunk that holds the samples, and the file that holds the chunk."""
+
+    chunk: Chunk
+    file_size: int
+    layout: Layout
+    head: bytes  # of the file
 
 
-def follows_chunk(file: BinaryIO, data: Chunk, size: int) -> bool:
-    """Whether a chunk follows an empty ``data``, and not the samples of a file that was not closed."""
-    file.seek(data.start)
-    name, length = struct.unpack("<4sI", file.read(8))
-    return name.isascii() and name.decode().isprintable() and data.start + 8 + length <= size
-
-
-def check_caf(file: BinaryIO, head: bytes, size: int, header: Header) -> None:
-    """Check the width of the samples and the length of a CAF file (Apple: Core Audio Format)."""
-    file.seek(20)
-    fields = file.read(32)
-    if head[8:12] == b"desc" and len(fields) == 32 and fields[8:12] == b"lpcm":
-        packet, frames, channels, bits = struct.unpack(">IIII", fields[16:32])
-        if frames == 1 and channels and packet != channels * ((bits + 7) // 8):
-            raise contradiction(bits, channels, packet)
-    position = 8
-    for _ in range(MAX_CHUNKS):
-        file.seek(position)
-        chunk = file.read(12)
-        if len(chunk) < 12:
+def check_length(file: BinaryIO, data: Data, header: Header) -> None:
+    """Compare the length of the samples with that of the file; samples are read to the end of the file."""
+    chunk, size = data.chunk, data.file_size
+    if data.head[:4] in (b"RF64", b"BW64") and chunk.size == UNKNOWN_SIZE:
+        file.seek(chunks.RIFF.start)
+        if file.read(4) != b"ds64":
             return
-        name, length = struct.unpack(">4sq", chunk)
-        if name == b"data" or length < 0:
-            if position + 12 + length > size:
-                header.remarks.append(f"cut short: {position + 12 + length - size} bytes are missing")
-            return
-        position += 12 + length
+        chunk = chunk._replace(size=struct.unpack("<4xQQ", file.read(20).ljust(20, b"\0"))[1])
+    if chunk.size > 0 and 0 <= size - chunk.end < data.layout.align:
+        return
+    if chunk.end > size or chunk.size < 0:
+        is_placeholder = chunk.size < 0 or chunk.end > chunks.MAX_SIZE
+        if is_placeholder or data.layout is chunks.CAF:  # libsndfile refuses them
+            header.patches |= to_the_end(data)
+        if data.layout is chunks.CAF and not is_placeholder:
+            header.remarks.append(f"cut short: {chunk.end - size} bytes are missing")
+    elif chunks.begins_again(file, chunk, data.layout, data.head):
+        fate = "read on as samples" if data.layout is chunks.WAVE64 else "not read"
+        header.remarks.append(f"another file is joined to it, whose {size - chunk.end} bytes are {fate}")
+    elif chunks.is_followed_by_sound(file, chunk, size, data.layout):
+        header.remarks.append(UNCLOSED if chunk.size <= 8 else LONGER)
+        header.patches |= to_the_end(data)
+    elif chunk.size == 0:  # libsndfile would take what follows for samples
+        raise DecodingError("holds no samples")
+
+
+def to_the_end(data: Data) -> dict[int, bytes]:
+    """Bytes to replace, so that libsndfile reads samples to the end of a file; it always does for Wave64."""
+    start, rest = data.chunk.start, data.file_size - data.chunk.start
+    if data.layout is chunks.CAF:
+        return {start - 8: struct.pack(">q", rest)}
+    if data.layout is chunks.WAVE64:
+        return {}
+    if data.head[:4] == b"FORM":
+        return {start - 4: bytes(4)}
+    if data.chunk.size == UNKNOWN_SIZE:  # RF64
+        return {chunks.RIFF.start + 8: struct.pack("<QQ", data.file_size - 8, rest)}
+    return {start - 4: struct.pack(data.layout.size, min(rest, UNKNOWN_SIZE))}
+
+
+def check_au(file: BinaryIO, head: bytes, size: int, header: Header) -> None:
+    """Check the length of an AU file, which has no chunks."""
+    start, length = struct.unpack(">II", head[4:12].ljust(8, b"\0"))
+    if length == UNKNOWN_SIZE or size - start - length < (8 if length == 0 else chunks.MIN_LONGER):
+        return
+    file.seek(start + length)
+    if length and file.read(4) == head[:4]:
+        header.remarks.append(f"another file is joined to it, whose {size - start - length} bytes are not read")
+        return
+    header.patches[8] = struct.pack(">I", UNKNOWN_SIZE)
+    header.remarks.append(LONGER if length else UNCLOSED)
+
+
+def check_mpeg(file: BinaryIO, head: bytes, header: Header) -> None:
+    """Note an MPEG file without its length; refuse 8SVX behind an ID3 tag, which libsndfile 1.2 reads without end."""
+    tagged = head[:3] == b"ID3"
+    sizes = zip(head[6:10], (21, 14, 7, 0), strict=False)
+    file.seek(10 + sum(byte << shift for byte, shift in sizes) if tagged else 0)
+    start = file.read(MPEG_HEAD)
+    if tagged and start[:4] == b"FORM" and start[8:12] in (b"8SVX", b"16SV"):
+        raise DecodingError("is an 8SVX file behind an ID3 tag; remove the tag")
+    header.has_length = any(mark in start for mark in MPEG_LENGTH_MARKS) or b"fLaC" in start[:4]
 
 
 def check_ogg(file: BinaryIO, size: int, header: Header) -> None:
-    """Note a stream without its last page (RFC 3533)."""
+    """Note a stream without the end of its last page (RFC 3533)."""
     file.seek(max(0, size - MAX_OGG_PAGE))
     end = file.read()
-    page = end.rfind(b"OggS")
-    complete = page >= 0 and len(end) >= page + 27 and len(end) >= page + 27 + end[page + 26]
-    if not complete or not end[page + 5] & LAST_PAGE:
+    page = end[max(0, end.rfind(b"OggS")) :]
+    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    if len(page) < 27 + len(segments) + sum(segments) or not page[5] & LAST_PAGE:
         header.remarks.append("its end is missing")
 
 

@@ -17,9 +17,12 @@ MAX_CLAIMED = 2**40  # a larger number of samples is a placeholder
 LENGTH_IN_LOG = re.compile(r"^\s*(?:data|SSND|Data Size|Riff size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 REASONS = {
     "Format not recognised": "its format is not known",
+    "File does not exist or is not a regular file (possibly a pipe?)": "its format is not known",
     "Supported file format but file is malformed": "its header is damaged",
     "Internal error : SF_INFO struct incomplete": "its header is damaged",
+    "SF_INFO struct incomplete": "its header is damaged",
     "Unspecified internal error": "it is damaged",
+    "flac decoder lost sync": "it is damaged or cut short",
 }
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 

@@ -1,6 +1,8 @@
 """Find the sound files below a folder, and say what was left out."""
 
+import errno
 import os
+import stat
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,14 +15,17 @@ from vae2ch.terminal import one_line
 # deleted and older files, and the metadata of other systems; names are compared in lower case
 SYSTEM_FOLDERS = frozenset(
     {
-        "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found", "__macosx",
-        "@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "@tmp",  # network drives
-        "files_trashbin", "files_versions",  # Nextcloud
+        "$recycle.bin", "recycle.bin", "recycler", "recycled", "system volume information", "$extend", "$windows.~bt",
+        "lost+found", "found.000", "lost.dir", "__macosx", "backups.backupdb", "dfsrprivate",
+        "network trash folder", "thevolumesettingsfolder", "temporary items",
+        "@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "@__thumb", "@tmp", "~snapshot",  # NAS
+        "files_trashbin", "files_versions", "_gsdata_", "rdiff-backup-data",  # sync and backup tools
     }
 )  # fmt: skip
 RUN_MARK = ".hydra"  # in the folder of a run, from its beginning
 MAX_NAMED = 3  # examples in a summary
 OTHER = "other files"
+MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 @dataclass
@@ -63,9 +68,7 @@ def list_files(root: Path) -> Listing:
     Left out are hidden files and folders, trash and version folders of systems, folders of runs, and files that are
     neither named as a sound nor begin as one.
     """
-    if not root.is_dir():
-        state = "is a file, not a folder" if root.exists() else "does not exist"
-        raise InputError(f"{root} {state}; give a folder of sound files")
+    check_folder(root)
     listing = Listing(root)
     for folder, entries in walk(listing):
         for entry in entries:
@@ -77,6 +80,16 @@ def list_files(root: Path) -> Listing:
         left_out = [f"left out {line}" for line in summarise(listing.left_out)]
         raise InputError("; ".join([f"no sound file in {root}", looked_for, *left_out]))
     return listing
+
+
+def check_folder(root: Path) -> None:
+    """Raise ``InputError`` if there is no folder at a path."""
+    try:
+        state = "" if stat.S_ISDIR(root.stat().st_mode) else "is a file, not a folder"
+    except OSError as error:
+        state = "does not exist" if error.errno in MISSING else f"cannot be read ({text_of(error)})"
+    if state:
+        raise InputError(f"{root} {state}; give a folder of sound files")
 
 
 def walk(listing: Listing) -> Iterator[tuple[Path, list[os.DirEntry]]]:
@@ -91,7 +104,8 @@ def walk(listing: Listing) -> Iterator[tuple[Path, list[os.DirEntry]]]:
         folder = waiting.pop() if waiting else linked.popleft()
         place = Path(os.path.realpath(folder))
         if place in visited or (root != place and root.is_relative_to(place)):
-            listing.leave_out("links to folders that are listed already", folder)
+            what = "are listed already" if place in visited else "hold this one"
+            listing.leave_out(f"links to folders that {what}", folder)
             continue
         visited.add(place)
         folders, files = entries_of(folder, listing)
@@ -110,7 +124,7 @@ def entries_of(folder: Path, listing: Listing) -> tuple[list[os.DirEntry], list[
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
-        listing.leave_out(f"folders that cannot be read ({(error.strerror or str(error)).lower()})", folder)
+        listing.leave_out(f"folders that cannot be read ({text_of(error)})", folder)
         return [], []
     return [entry for entry in entries if is_folder(entry)], [entry for entry in entries if not is_folder(entry)]
 
@@ -121,7 +135,7 @@ def reason_to_skip(folder: Path) -> str:
         return "hidden folders"
     if folder.name.lower() in SYSTEM_FOLDERS:
         return "trash and system folders"
-    return "folders of runs" if (folder / RUN_MARK).exists() else ""
+    return "folders of runs" if os.path.exists(folder / RUN_MARK) else ""
 
 
 def is_folder(entry: os.DirEntry) -> bool:
@@ -137,23 +151,34 @@ def sort_file(listing: Listing, path: Path, entry: os.DirEntry) -> None:
     stem, suffix = os.path.splitext(entry.name.lower())
     if entry.name.startswith("."):
         listing.leave_out("hidden files", path)
-    elif suffix in content.UNFINISHED_SUFFIXES and os.path.splitext(stem)[1] in content.SOUND_SUFFIXES:
+    elif suffix in content.UNFINISHED_SUFFIXES and (
+        os.path.splitext(stem)[1] in content.SOUND_SUFFIXES or not reason_by_content(path, entry)
+    ):
         listing.leave_out("unfinished downloads", path)
-    elif suffix in content.SOUND_SUFFIXES or begins_as_sound(path, entry):
-        (listing.links if entry.is_symlink() else listing.files).append(path)
+    elif suffix in content.HEADERLESS_SUFFIXES and reason_by_content(path, entry):
+        listing.leave_out("sounds without a header, whose rate is not known: convert them to WAV", path)
+    elif reason := "" if suffix in content.SOUND_SUFFIXES else reason_by_content(path, entry):
+        listing.leave_out(reason, path)
     else:
-        listing.leave_out(OTHER if path.exists() else "links that lead nowhere", path)
+        (listing.links if entry.is_symlink() else listing.files).append(path)
 
 
-def begins_as_sound(path: Path, entry: os.DirEntry) -> bool:
-    """Whether a file of an unknown suffix begins like a sound."""
+def reason_by_content(path: Path, entry: os.DirEntry) -> str:
+    """Why a file of an unknown suffix is no sound, or "" if it begins like one."""
     try:
-        if not entry.is_file():  # reading a pipe would block
-            return False
+        if not stat.S_ISREG(entry.stat().st_mode):  # reading a pipe would block
+            return OTHER
         with path.open("rb", buffering=0) as file:
-            return content.is_sound(file.read(content.HEAD_BYTES))
-    except OSError:
-        return False
+            return "" if content.is_sound(file.read(content.HEAD_BYTES)) else OTHER
+    except OSError as error:
+        if entry.is_symlink() and error.errno in MISSING:
+            return "links that lead nowhere"
+        return f"files that cannot be read ({text_of(error)})"
+
+
+def text_of(error: OSError) -> str:
+    """The system's words for an error."""
+    return (error.strerror or str(error)).lower()
 
 
 def add_links(listing: Listing) -> None:

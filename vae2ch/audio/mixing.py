@@ -9,9 +9,11 @@ FRAME_SAMPLES = 256  # whose mean is taken for the estimate of a constant offset
 MIN_FRAMES = 16  # fewer say nothing of an offset
 MIN_OFFSET = 1e-3  # relative to the peak; a smaller offset changes nothing
 AGREEMENT = 0.25  # relative difference of two estimates of an offset that agree
-CANCELLED_RATIO = 0.15  # of the energy that a mix of unrelated channels would have
-CANCELLED_SHARE = 0.1  # of the sounding blocks, from which one channel is taken instead of the mix
-SOUNDING_RATIO = 1e-6  # of the energy of the loudest block
+CANCELLED_RATIO = 0.1  # of the energy that a mix of unrelated channels would have
+# of the sounding parts, from which one channel is taken instead of the mix; tones of any phases cancel in 14 %
+CANCELLED_SHARE = 0.16
+CANCELLATION_SAMPLES = 2048  # of a part whose channels are compared with their mean
+SOUNDING_RATIO = 1e-6  # of the energy of the loudest part
 
 
 @dataclass
@@ -23,7 +25,7 @@ class Statistics:
     high: float = -np.inf
     total: float = 0.0  # sum of the mean's samples
     energy: np.ndarray | None = None  # of each channel, without its offset  [C]
-    blocks: list[tuple[int, float, float]] = field(default_factory=list)  # samples, energy of a channel and of the mean
+    parts: list[np.ndarray] = field(default_factory=list)  # [P, 2]: mean square of a channel, and of the mean
     means: list[np.ndarray] = field(default_factory=list)  # of frames
     has_zeros: bool = False  # whether a frame has a mean of 0, as zeros have
 
@@ -38,9 +40,9 @@ class Statistics:
         self.low = min(self.low, float(np.minimum.reduce(mono)))
         self.high = max(self.high, float(np.maximum.reduce(mono)))
         if block.shape[1] > 1:
-            energy = [energy_of(channel) for channel in np.ascontiguousarray(block.T)]
-            self.energy = np.array(energy) + (0 if self.energy is None else self.energy)
-            self.blocks.append((mono.size, sum(energy) / len(energy), energy_of(mono)))
+            powers = power(np.ascontiguousarray(block.T))
+            self.energy = powers.sum(axis=1) + (0 if self.energy is None else self.energy)
+            self.parts.append(np.stack([powers.mean(axis=0), power(mono)], axis=1))
 
     def offset(self, smallest: float = 0.0) -> float:
         """Constant offset of the mean: 0 unless the frames agree on it, and with the mean of all samples.
@@ -64,13 +66,13 @@ class Statistics:
         """Channel to take instead of the mean, where the channels cancel in it; else None."""
         if self.energy is None:
             return None
-        loudest = max(energy / samples for samples, energy, _ in self.blocks)
-        sounding = [(n, e, mean) for n, e, mean in self.blocks if e / n > SOUNDING_RATIO * loudest]
+        channels, mean = np.concatenate(self.parts).T
+        sounding = channels > SOUNDING_RATIO * channels.max()
         unrelated = 1 / self.energy.size  # energy of their mean, relative to one of them
-        cancelled = sum(n for n, e, mean in sounding if mean < CANCELLED_RATIO * unrelated * e)
-        if cancelled <= CANCELLED_SHARE * sum(n for n, _, _ in sounding):
+        cancelled = sounding & (mean < CANCELLED_RATIO * unrelated * channels)
+        if cancelled.sum() <= CANCELLED_SHARE * sounding.sum():
             return None
-        return int(self.energy.argmax())
+        return int((self.energy > 0.99 * self.energy.max()).argmax())  # the first of those that are equal
 
 
 def middle(values: np.ndarray) -> float:
@@ -85,20 +87,28 @@ def is_constant(blocks: Iterable[np.ndarray], offset: float) -> bool:
         frames = block[: block.size // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
         ranges.append(frames.max(axis=1) - frames.min(axis=1))
         means.append(frames.mean(axis=1))
-    quietest = np.argsort(np.concatenate(ranges))[: MIN_FRAMES // 4]
-    return bool(abs(np.median(np.concatenate(means)[quietest]) - offset) < AGREEMENT * abs(offset))
+    order = np.argsort(np.concatenate(ranges))
+    quietest = np.concatenate(means)[order[: order.size // 4]]
+    return bool(abs(np.mean(quietest) - offset) < AGREEMENT * abs(offset))
 
 
-def energy_of(wave: np.ndarray) -> float:
-    """Sum of squares of ``wave`` [S] about its mean."""
-    return float(wave @ wave) - float(np.add.reduce(wave)) ** 2 / wave.size
+def power(waves: np.ndarray) -> np.ndarray:
+    """Mean square about the mean of parts of equal length: [..., S] -> [..., P]"""
+    count = max(1, waves.shape[-1] // CANCELLATION_SAMPLES)
+    size = waves.shape[-1] // count
+    parts = waves[..., : count * size].reshape(*waves.shape[:-1], count, 1, size)
+    squares = (parts @ np.swapaxes(parts, -1, -2))[..., 0, 0]
+    return squares / size - (np.add.reduce(parts[..., 0, :], axis=-1) / size) ** 2
 
 
 def mix(block: np.ndarray, channel: int | None) -> np.ndarray:
     """Mean of the channels, or one of them: [S, C] -> [S]"""
-    if block.shape[1] == 1 or channel is not None:
-        return block[:, channel or 0] + np.float32(0)  # no negative zeros, as in a mean: equal sounds have equal bytes
-    return block.mean(axis=1)
+    mono = block[:, channel or 0] + np.float32(0)  # no negative zeros: equal sounds have equal bytes
+    if channel is None and block.shape[1] > 1:
+        for other in block.T[1:]:  # faster than the mean of rows
+            mono += other
+        mono /= np.float32(block.shape[1])
+    return mono
 
 
 def measure(blocks: Iterable[np.ndarray]) -> Statistics:

@@ -19,7 +19,9 @@ SAMPLE_RATES_HZ = (1_000, 1_000_000)
 MAX_PEAK = 100.0  # 40 dB re full scale; a file with a larger peak is refused
 MAX_KEPT_VALUES = 1 << 23  # decoded samples kept for the second pass (32 MB)
 HEAD_BUFFER = 4096  # bytes, enough for most headers
-MISSING_SECONDS = 0.1  # a difference of lengths below this is no remark
+MISSING_SECONDS = 0.1  # a smaller difference of lengths may come from an encoder's delay
+MAX_DELAY = 4000  # samples of an encoder's delay and padding, which packets hold and decoders remove
+EXACT_SECONDS = 0.005  # where the length is that of the samples
 ROUNDING_STEPS = 2  # a range of so many quantisation steps is noise of rounding
 CONVERT = "copy it again, or convert it to WAV or FLAC, for example with Audacity or ffmpeg"
 STREAMED_FORMATS = ("MP3", "OGG")  # whose length libsndfile estimates, or takes from the first of several parts
@@ -43,6 +45,9 @@ class Attempt:
 
     make: Callable[[], Decoder]
     error: str = ""
+    claimed_seconds: float = 0.0  # that the file says it has; 0 if it does not say
+    slack: float = MISSING_SECONDS  # of what it says
+    packet_seconds: float = 0.0  # of all packets in a stream, if they were counted
     remark: str = ""  # on the length that was claimed
     kept: list[tuple[np.ndarray, np.ndarray]] | None = field(default_factory=list)  # with the mean; None: too long
     statistics: Statistics = field(default_factory=Statistics)
@@ -51,8 +56,11 @@ class Attempt:
     def run(self) -> "Attempt":
         """Decode and measure the file."""
         try:
-            self.decoder = self.make()
-            for block in self.decoder.blocks():
+            self.decoder = decoder = self.make()
+            self.claimed_seconds = decoder.claimed / decoder.rate
+            if isinstance(decoder, LibsndfileDecoder) and decoder.format not in STREAMED_FORMATS:
+                self.slack = EXACT_SECONDS
+            for block in decoder.blocks():
                 mono = mix(block, None)
                 self.statistics.add(block, mono)
                 self.keep(block, mono)
@@ -85,16 +93,13 @@ class Attempt:
             pass
         except OSError as error:
             raise UnreadableError.of(error) from None
+        if left:
+            raise UnreadableError("cannot be read: it has changed while it was read")
 
     @property
     def seconds(self) -> float:
         """Decoded seconds."""
         return self.statistics.samples / self.decoder.rate if self.decoder else 0.0
-
-    @property
-    def claimed_seconds(self) -> float:
-        """Seconds that the file says it has; 0 if it does not say."""
-        return self.decoder.claimed / self.decoder.rate if self.decoder else 0.0
 
 
 @dataclass
@@ -141,13 +146,17 @@ def best_attempt(path: Path, header: headers.Header, head: bytes) -> Attempt:
     from vae2ch.audio.ffmpeg import FFmpegDecoder  # here, as few files need it
 
     second = Attempt(lambda: FFmpegDecoder(path, header.patches)).run()
-    best = second if second.seconds > first.seconds + MISSING_SECONDS else first
-    if best is second and first.decoder and first.decoder.claimed:
-        best.remark = f"its header says {first.claimed_seconds:.1f} s; {best.seconds:.1f} s are read"
+    best = second if second.seconds > first.seconds + (MISSING_SECONDS if first.seconds else 0) else first
+    if best is second and first.claimed_seconds:
+        if first.claimed_seconds < best.seconds - MISSING_SECONDS:
+            best.remark = f"its header says {first.claimed_seconds:.1f} s; {best.seconds:.1f} s are read"
+        else:
+            best.claimed_seconds, best.slack = first.claimed_seconds, first.slack
+    best.packet_seconds = first.packet_seconds
     if not best.statistics.samples:
         if first.decoder and not first.error:
             raise DecodingError("holds no samples")
-        raise DecodingError(f"does not decode: {content.describe(head) or first.error}; {CONVERT}")
+        raise DecodingError(f"does not decode: {content.describe(head) or f'{first.error}; {CONVERT}'}")
     return best
 
 
@@ -163,9 +172,10 @@ def is_complete(attempt: Attempt, path: Path) -> bool:
     from vae2ch.audio.ffmpeg import FFmpegDecoder
 
     try:
-        return FFmpegDecoder(path).seconds() < attempt.seconds + MISSING_SECONDS
+        attempt.packet_seconds = FFmpegDecoder(path).seconds()
     except DecodingError:
         return True
+    return attempt.packet_seconds < attempt.seconds + MISSING_SECONDS
 
 
 def recording(attempt: Attempt, header: headers.Header) -> Recording:
@@ -175,7 +185,7 @@ def recording(attempt: Attempt, header: headers.Header) -> Recording:
     if not SAMPLE_RATES_HZ[0] <= decoder.rate <= SAMPLE_RATES_HZ[1]:
         raise DecodingError("claims a sample rate of {} Hz; {} to {} are read".format(decoder.rate, *SAMPLE_RATES_HZ))
     check_samples(max(statistics.high, -statistics.low), statistics.total)
-    remarks = [*header.remarks, *length_remarks(attempt)]
+    remarks = [*header.remarks, *length_remarks(attempt, header.has_length)]
     channel = statistics.loudest_channel()
     if channel is not None:
         remarks.append(f"its channels cancel each other: channel {channel + 1} is used instead of their mean")
@@ -196,13 +206,17 @@ def recording(attempt: Attempt, header: headers.Header) -> Recording:
     return Recording(decoder.rate, statistics.samples, peak, "; ".join(remarks), header.is_result, silence, blocks)
 
 
-def length_remarks(attempt: Attempt) -> Iterator[str]:
+def length_remarks(attempt: Attempt, has_length: bool) -> Iterator[str]:
     """What is unusual about the length of a file, or missing in it."""
-    found, claimed = attempt.seconds, attempt.claimed_seconds
-    if claimed > found + max(MISSING_SECONDS, 0.01 * claimed):
-        yield f"damaged or cut short: {found:.1f} of {claimed:.1f} s"
-    elif attempt.remark:
+    found, claimed = attempt.seconds, attempt.claimed_seconds if has_length else 0.0
+    delay = MAX_DELAY / attempt.decoder.rate if attempt.decoder else 0.0
+    if attempt.packet_seconds > found + MISSING_SECONDS + delay:
+        claimed = max(claimed, attempt.packet_seconds)
+    if attempt.remark:
         yield attempt.remark
+    elif claimed > found + attempt.slack:
+        digits = 1 if claimed - found > 0.5 else 3
+        yield f"damaged or cut short: {found:.{digits}f} of {claimed:.{digits}f} s"
     elif attempt.error or (attempt.decoder and attempt.decoder.damaged):
         yield f"damaged: the {found:.1f} s that decode are used"
 

@@ -7,10 +7,9 @@ from vae2ch.data.cache import release
 FRAME_SAMPLES = 256
 BLOCK_FRAMES = 4096  # read at once, as a sound may be hours long
 SILENCE_RATIO = 1e-3  # -60 dB relative to the peak of the sound; below is silence
-LOUD_FRAMES = 6  # louder than the level that a floor is compared with, so that a click does not make a pause of a sound
 FLOOR_RANGE = (5, 25)  # percentiles of the levels between which a floor is level
 FLOOR_SPREAD = 2.0  # ratio of the levels at these percentiles; a sound that fades has a larger one
-MAX_FLOOR = 0.03  # -30 dB relative to the loud frames; louder is part of the sound
+MAX_FLOOR = 0.03  # -30 dB relative to the loudest two frames; louder is part of the sound
 FLOOR_MARGIN = 2.5  # ratio by which the noise of a floor may exceed its level
 PARTS = 8  # of the frames at the floor, in the order of time
 MAX_STEP = 0.04  # change of the level from part to part, as a logarithm; a long decay has a larger one throughout
@@ -39,10 +38,10 @@ def threshold(level: np.ndarray) -> float:
     """Level above which a frame is part of the sound: a pause is silent, or at a steady floor far below the sound."""
     silent = SILENCE_RATIO * float(level.max())
     sounding = level[level > silent]
-    if sounding.size <= LOUD_FRAMES:
+    if sounding.size < 2:
         return silent
     low, high = np.percentile(sounding, FLOOR_RANGE)
-    loud = np.partition(sounding, -LOUD_FRAMES)[-LOUD_FRAMES]
+    loud = float(np.minimum(level[:-1], level[1:]).max())  # of two frames, as a click makes no pause of a sound
     limit = FLOOR_MARGIN * float(high)
     is_floor = high < FLOOR_SPREAD * low and high < MAX_FLOOR * loud and is_steady(sounding[sounding <= limit])
     return limit if is_floor else silent

@@ -8,6 +8,7 @@ from vae2ch.data.scan import Sound
 from vae2ch.errors import InputError
 
 SPLITS = ("train", "validation", "test")
+MUCH_LONGER = 2.5  # than the mean; such a recording is not held out if it is the longest
 MAX_EXCESS = 1.5  # of the length of what is held out, relative to its share of the recordings
 
 
@@ -75,7 +76,11 @@ def split_by_recording(
 
 def held_out(ranked: list[str], lengths: Mapping[str, int], count: int) -> list[str]:
     """The first ``count`` recordings that together are not much longer than their share, or else the shortest."""
-    limit = MAX_EXCESS * count / len(lengths) * sum(lengths.values())
+    total = sum(lengths.values())
+    limit = MAX_EXCESS * count / len(lengths) * total
+    longest = max(sorted(lengths), key=lengths.__getitem__)
+    if lengths[longest] > MUCH_LONGER * total / len(lengths):  # training has it, whatever the limit is
+        ranked = [name for name in ranked if name != longest]
     chosen: list[str] = []
     length = 0
     for name in ranked:

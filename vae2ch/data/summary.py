@@ -32,14 +32,14 @@ def table(collection: Collection, sample_rate: int, datasets: Mapping[str, Sound
     sounds = collection.sounds
     segment = next(iter(datasets.values())).length / sample_rate
     seconds = sum(sound.samples for sound in sounds) / sample_rate
-    copies = len(collection.recording_of) - collection.recordings
+    copies = collection.files - collection.recordings
     padded = sum(sound.samples < segment * sample_rate for sound in sounds)
     pauses = [skipped / sample_rate for dataset in datasets.values() for skipped in dataset.skipped.values() if skipped]
     segments = {split: len(dataset) for split, dataset in datasets.items()}
     splits = " · ".join(f"{name} {segments[name]} ({len(collection.splits[name])} files)" for name in SPLITS)
     total = sum(segments.values())
     preset = recommended_preset(collection.recordings, total)
-    near = f", {copies} of them near copies (in the split of their original)" if copies else ""
+    near = f", {copies} of them copies or near copies (in the split of their original)" if copies else ""
     lines = [
         f"Sounds in {collection.root}, resampled to {sample_rate} Hz mono",
         f"  kept      {collection.files} files, {seconds:.1f} s: {collection.recordings} different recordings{near}",
