@@ -2,8 +2,8 @@
 
 import contextlib
 import io
-import multiprocessing
 import mmap
+import multiprocessing
 import os
 import signal
 import time
@@ -35,6 +35,24 @@ def test_damaged_sound_files_are_kept_or_refused(tmp_path):
     assert dict(summary.findings) == {}
     assert summary.rows["all"]["kept"] > SOUNDS / 5
     assert summary.rows["all"]["refused"] > SOUNDS / 5
+
+
+FOUND = {
+    "8SVX behind a tag is never opened": 8348,
+    "infinite samples overflow": 76,
+    "huge samples overflow": 41,
+    "a stream without a codec": 267,
+    "an error of FFmpeg that sounds like one of the system": 1243,
+    "a channel that is louder than the mean": 3534,
+    "samples that are not converted": 7061,
+    "MP3 in WAV prints": 301,
+    "a file stays open": 285,
+}
+
+
+@pytest.mark.parametrize("number", FOUND.values(), ids=FOUND)
+def test_what_once_did_harm_does_none(number, tmp_path):
+    assert check(sound_case(number, seed=0), tmp_path).problems == []
 
 
 def test_damaged_checkpoints_are_kept_or_refused(tmp_path, monkeypatch):

@@ -73,6 +73,8 @@ class FFmpegDecoder:
                     parts = []
             if parts:
                 yield np.concatenate(parts)
+        except av.FFmpegError:  # of the conversion to float, which takes not all that decodes
+            raise DecodingError("it is damaged") from None
         finally:
             self.close()
 

@@ -190,6 +190,7 @@ def recording(attempt: Attempt, header: headers.Header) -> Recording:
     if channel is not None:
         remarks.append(f"its channels cancel each other: channel {channel + 1} is used instead of their mean")
         statistics = measure(attempt.again(channel))
+        check_samples(max(statistics.high, -statistics.low), statistics.total)
     scale = scale_of(header, statistics)
     offset = offset_of(statistics, decoder.bits, lambda: attempt.again(channel))
     peak = scale * max(statistics.high - offset, offset - statistics.low)
