@@ -188,9 +188,9 @@ def fuzz(numbers, seed, place, report=print):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=10_000)
-    parser.add_argument("--checkpoints", type=int, default=1_000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--files", type=int, default=10_000, help="damaged sound files to read")
+    parser.add_argument("--checkpoints", type=int, default=1_000, help="damaged checkpoints to read")
+    parser.add_argument("--seed", type=int, default=0, help="of the damages")
     parser.add_argument("--only", type=int, help="write the file of this number into the current folder, and read it")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

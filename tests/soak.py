@@ -72,8 +72,8 @@ def plot(samples, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--plot", type=Path, default=Path("soak.png"))
+    parser.add_argument("--steps", type=int, default=2000, help="of the training")
+    parser.add_argument("--plot", type=Path, default=Path("soak.png"), help="image of memory and open files")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         samples = soak(Path(place), arguments.steps)

@@ -292,7 +292,14 @@ def measure(config: RunConfig, device: str, batch: int) -> None:
 def main() -> None:
     """Parse the arguments and measure."""
     parser = common.build_parser(__doc__)
-    parser.add_argument("--files", metavar="N", type=int, nargs="*", default=[100, 1000, 10_000, 100_000])
+    parser.add_argument(
+        "--files",
+        metavar="N",
+        type=int,
+        nargs="*",
+        default=[100, 1000, 10_000, 100_000],
+        help="sizes of the collections that are scanned",
+    )
     parser.add_argument("--batch", metavar="N", type=int, default=16, help="beside the plain loop")
     with common.one_line_errors():
         options = parser.parse_intermixed_args()

@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from vae2ch.errors import InputError
 from vae2ch.files import expand_home, is_literal
 
-PATH_SETTING = re.compile(r"(\+{0,2}(?:data\.root|data\.cache|start)=)(.*)", re.DOTALL)
+PATH_SETTING = re.compile(r"(\+{0,2}(?:data\.root|data\.cache|start|name)=)(.*)", re.DOTALL)
 HYDRA_SYNTAX = re.compile(r"['\"\[$].*|null|\w+\(.*\)", re.DOTALL)  # left to Hydra if no path has this name
 INTERPOLATION = re.compile(r"(\\*)\$\{")
 
