@@ -47,7 +47,8 @@ def test_a_run_with_a_time_limit_has_the_time_that_is_left(tmp_path):
     begin = time.monotonic()
     resumed, _ = plan(run, [])
     running.run(resumed.config, run, resumed)
-    assert trained_seconds(run) == pytest.approx(seconds, rel=0.05)
+    # one step or save may be held up by another test; time that was not counted would be 0.2 of it, or more
+    assert trained_seconds(run) == pytest.approx(seconds, abs=0.15 * seconds)
     assert time.monotonic() - begin > seconds - killed
     rates = [row["train/learning_rate"] for row in table(run) if "train/learning_rate" in row]
     assert rates[-1] < 0.1 * max(rates)  # the schedule has come to its end

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vae2ch.data.scan import Sound
 
@@ -70,29 +71,26 @@ def prints_of_batch(sounds: Sequence[Sound], sample_rate: int) -> Prints:
     waves = torch.zeros(len(sounds), size)
     lengths = []
     for row, sound in zip(waves.numpy(), sounds, strict=True):
-        wave = sound.wave
-        start = onset(wave, sample_rate)
+        wave = np.asarray(sound.wave)  # slices of a mapped array are slower
+        begin = first_sounding(wave)
+        start = begin + first_loud(wave[begin : begin + int(SEARCH_SECONDS * sample_rate)])
         part = wave[start : start + window.size]
-        row[: part.size] = part * window[: part.size]
-        lengths.append((wave.size, wave.size - first_sounding(wave[::-1]) - first_sounding(wave)))
-    power = torch.fft.rfft(waves)[:, : first[-1]].abs().square().numpy()
-    band = np.add.reduceat(power, first[:-1], axis=1)
+        np.multiply(part, window[: part.size], out=row[: part.size])
+        lengths.append((wave.size, wave.size - begin - first_sounding(wave[::-1])))
+    power = torch.fft.rfft(waves)[:, : first[-1]].abs().square()
+    band = np.add.reduceat(power.numpy(), first[:-1], axis=1)
     decibels = -10 * np.log10(np.maximum(band / np.maximum(band.max(axis=1, keepdims=True), 1e-30), 1e-30))
     seconds = np.array(lengths).T / sample_rate
     return Prints(np.minimum(RANGE_DB, decibels), strongest_peaks(power, int(first[0])), *seconds)
 
 
-def strongest_peaks(power: np.ndarray, low: int) -> np.ndarray:
+def strongest_peaks(power: Tensor, low: int) -> np.ndarray:
     """Bins of the strongest local maxima of power spectra [N, F] from bin ``low`` on  [N, peaks]"""
     inner = power[:, low + 1 : -1]
-    is_maximum = (inner > power[:, low:-2]) & (inner >= power[:, low + 2 :])
-    limit = 10 ** (-PEAK_RANGE_DB / 10) * inner.max(axis=1, keepdims=True)
-    peaks = np.where(is_maximum & (inner > limit), inner, 0.0)
-    places = np.argpartition(-peaks, PEAKS, axis=1)[:, :PEAKS]
-    values = np.take_along_axis(peaks, places, axis=1)
-    order = np.argsort(-values, axis=1)
-    found = np.take_along_axis(places, order, axis=1) + low + 1
-    return np.where(np.take_along_axis(values, order, axis=1) > 0, found, NO_PEAK)
+    limit = 10 ** (-PEAK_RANGE_DB / 10) * inner.amax(dim=1, keepdim=True)
+    is_peak = (inner > power[:, low:-2]) & (inner >= power[:, low + 2 :]) & (inner > limit)
+    values, places = (inner * is_peak).topk(PEAKS)
+    return torch.where(values > 0, places + low + 1, NO_PEAK).numpy()
 
 
 @functools.cache
