@@ -159,3 +159,11 @@ def test_a_recording_is_held_out_if_one_of_its_copies_was():
     fixed = {"digest 1": "train", "digest 2": "test"}
     splits = split_by_recording(found, **TENTHS, seed=0, recording_of=recording_of, fixed=fixed)
     assert set(found[:3]) <= set(splits["test"])
+
+
+@pytest.mark.parametrize("lengths", [(600, 600, 1), (600, 600, 20), (500, 490, 10)])
+def test_one_of_two_long_recordings_is_always_trained_on(lengths):
+    found = [sound(np.ones(count, np.float32), f"{n}.wav", f"{n}") for n, count in enumerate(lengths)]
+    for seed in range(20):
+        train = split_by_recording(found, **TENTHS, seed=seed)["train"]
+        assert max(lengths) in [part.samples for part in train]

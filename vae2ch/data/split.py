@@ -8,7 +8,7 @@ from vae2ch.data.scan import Sound
 from vae2ch.errors import InputError
 
 SPLITS = ("train", "validation", "test")
-MUCH_LONGER = 2.5  # than the mean; such a recording is not held out if it is the longest
+LARGE_SHARE = 0.4  # of all samples; the longest recording is not held out if it has more
 MAX_EXCESS = 1.5  # of the length of what is held out, relative to its share of the recordings
 
 
@@ -79,7 +79,7 @@ def held_out(ranked: list[str], lengths: Mapping[str, int], count: int) -> list[
     total = sum(lengths.values())
     limit = MAX_EXCESS * count / len(lengths) * total
     longest = max(sorted(lengths), key=lengths.__getitem__)
-    if lengths[longest] > MUCH_LONGER * total / len(lengths):  # training has it, whatever the limit is
+    if lengths[longest] > LARGE_SHARE * total:  # training has it, whatever the limit is
         ranked = [name for name in ranked if name != longest]
     chosen: list[str] = []
     length = 0
