@@ -6,24 +6,39 @@ instrument.
 
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
+import torch
 
 from vae2ch.data.prints import NO_PEAK, Prints, prints_of
 from vae2ch.data.scan import Sound
 from vae2ch.data.waveforms import are_copies
 
-MAX_LEVEL_DIFFERENCE = 2.0  # dB, root mean square over the bands
+MAX_LEVEL_DIFFERENCE = 2.0  # dB, root mean square over bands and slots
 MAX_LENGTH_DIFFERENCE = (0.15, 0.02)  # seconds, and relative to the length
 MAX_NEIGHBOURS = 64  # in each list of sounds with two common peaks, which are ordered by length
 MAX_COMPARED = 3  # sounds with the nearest prints, whose waveforms are compared
 MAX_PAIRS = 10_000  # whose waveforms are compared, or one for each sound of a larger collection
 JOINED_PEAKS = 4  # the strongest, of which near copies have two in common
 MIN_COMMON_PEAKS = 3  # of all, or as many as there are
-ROW_BITS = 24
+PEAK_TOLERANCE = 0.25  # bins
+ROW_BITS, CELL_BITS = 24, 18
 CHUNK = 1 << 16  # pairs
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch with one thread: on a busy machine, the threads of short transforms wait for each other, for seconds."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@one_thread()
 def recordings_of(sounds: Sequence[Sound], sample_rate: int) -> dict[str, str]:
     """The recording that each digest belongs to, named by its smallest digest: one for all near copies."""
     by_digest = {sound.digest: sound for sound in sounds}
@@ -34,7 +49,7 @@ def recordings_of(sounds: Sequence[Sound], sample_rate: int) -> dict[str, str]:
     prints = prints_of(ordered, sample_rate)
     pairs = nearest(prints, pairs_with_common_peaks(prints.peaks, prints.seconds))
     recording = np.arange(len(digests))  # of each sound, by its first sound's position
-    alike = pairs[are_copies(ordered, pairs, sample_rate)]
+    alike = pairs[are_copies(ordered, prints.onsets, pairs, sample_rate)]
     linked = set(map(tuple, alike.tolist()))
     tried = set(linked)
     while alike.size:
@@ -46,7 +61,7 @@ def recordings_of(sounds: Sequence[Sound], sample_rate: int) -> dict[str, str]:
         tried |= ends
         further = as_pairs(sorted(pair for pair in ends if pair[0] != pair[1]))
         further = further[are_similar(prints, further)]
-        alike = further[are_copies(ordered, further, sample_rate)]
+        alike = further[are_copies(ordered, prints.onsets, further, sample_rate)]
     return {digest: digests[first] for digest, first in zip(digests, recording, strict=True)}
 
 
@@ -81,7 +96,7 @@ def are_similar(prints: Prints, pairs: np.ndarray) -> np.ndarray:
 
 
 def pairs_with_common_peaks(peaks: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """Pairs of rows that have most of their peaks in common, up to a bin  [P, 2]"""
+    """Pairs of rows that have most of their peaks in common  [P, 2]"""
     order = np.argsort(seconds, kind="stable")
     entries = unique(np.concatenate(list(peak_entries(peaks[order]))))
     key, row = entries >> ROW_BITS, entries & ((1 << ROW_BITS) - 1)
@@ -103,22 +118,27 @@ def unique(values: np.ndarray) -> np.ndarray:
 
 
 def peak_entries(peaks: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows, each below the two bins of two of its strongest peaks, or below the bin of its only one."""
-    # peaks of neighbouring bins are in one cell of two bins, if not with one offset of the cells then with the other
+    """Rows, each below the cells of two of its strongest peaks, or below the cell of its only one."""
+    # peaks within the tolerance share a cell twice as wide, if not with one offset of the cells then with the other
     rows = np.arange(len(peaks))
     single = peaks[:, 1] == NO_PEAK  # a pure tone
     for first, second in itertools.combinations(range(JOINED_PEAKS), 2):
-        low, high = np.sort(peaks[:, [first, second]].astype(np.int64), axis=1).T
+        low, high = np.sort(peaks[:, [first, second]], axis=1).T
         found = (low != NO_PEAK) | ((high != NO_PEAK) & single)
         for offset, other in itertools.product((0, 1), repeat=2):
-            cells = ((low + offset) // 2 * 2 + offset) << 16 | ((high + other) // 2 * 2 + other)
+            cells = cell_of(low, offset) << CELL_BITS | cell_of(high, other)
             yield (cells << ROW_BITS | rows)[found]
+
+
+def cell_of(peaks: np.ndarray, offset: int) -> np.ndarray:
+    """Number of the cell that each peak is in; the cells of the two offsets, 0 and 1, have different numbers."""
+    return np.floor(peaks / PEAK_TOLERANCE + offset).astype(np.int64) // 2 * 2 + offset
 
 
 def have_common_peaks(peaks: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Whether pairs of rows have most of their peaks in common  [P]"""
     first, second = peaks[pairs[:, 0]], peaks[pairs[:, 1]]
-    common = (np.abs(first[:, :, None] - second[:, None, :]) <= 1) & (first != NO_PEAK)[:, :, None]
+    common = (np.abs(first[:, :, None] - second[:, None, :]) <= PEAK_TOLERANCE) & (first != NO_PEAK)[:, :, None]
     fewer = np.minimum((first != NO_PEAK).sum(axis=1), (second != NO_PEAK).sum(axis=1))
     return common.any(axis=2).sum(axis=1) >= np.minimum(MIN_COMMON_PEAKS, fewer)
 
