@@ -12,6 +12,7 @@ from vae2ch.audio.errors import DecodingError
 from vae2ch.audio.patched_file import PatchedFile
 
 MIN_BLOCK_VALUES = 1 << 18
+NO_SOUND = "has no sound track"
 MAX_PACKET = 2**31  # duration of a packet; that of the last one may be negative, and wrapped around 2**32
 MAX_SAMPLES = 2**40  # that a file may say it has; more is a placeholder
 # those of sound and video; playlists and the like could name other files
@@ -22,14 +23,15 @@ FORMATS = (
 
 
 class FFmpegDecoder:
-    """One pass over a file; ``patches`` as for libsndfile. Raises ``DecodingError`` if FFmpeg does not open it."""
+    """One pass over a file; ``patches`` and ``end`` as for libsndfile. Raises ``DecodingError`` if FFmpeg does not open it."""
 
     bits = 0  # of quantised samples: not known
+    remark = ""
 
-    def __init__(self, path: Path, patches: Mapping[int, bytes] = MappingProxyType({})) -> None:
+    def __init__(self, path: Path, patches: Mapping[int, bytes] = MappingProxyType({}), end: int | None = None) -> None:
         self.damaged = False
         # as an open file, so that the system's errors keep their text, and the suffix is no hint
-        self.source = PatchedFile(path, patches)
+        self.source = PatchedFile(path, patches, end)
         try:
             self.container = av.open(
                 self.source, options={"format_whitelist": FORMATS}, metadata_errors="backslashreplace"
@@ -38,6 +40,9 @@ class FFmpegDecoder:
             self.source.close()  # raises the system's error, if there was one
             raise DecodingError("does not decode") from None
         stream = self.container.streams.best("audio")
+        if stream is None and self.container.streams.video:
+            self.close()
+            raise DecodingError(NO_SOUND)
         if not (getattr(stream, "rate", None) and getattr(stream, "channels", None)):  # none without a known codec
             self.close()
             raise DecodingError("does not decode")

@@ -6,36 +6,26 @@ to replace, so that libsndfile reads the file right.
 
 import os
 import struct
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from vae2ch.audio import chunks
 from vae2ch.audio.chunks import Chunk, Layout
-from vae2ch.audio.content import HEAD_BYTES
+from vae2ch.audio.content import HEAD_BYTES, is_sound
 from vae2ch.audio.errors import DecodingError
+from vae2ch.audio.flac import check_flac
+from vae2ch.audio.header import LONGER, MIN_REST, UNCLOSED, Header
+from vae2ch.audio.joined import check_joined
+from vae2ch.audio.ogg import check_ogg
+from vae2ch.audio.plain import check_htk, check_nist, check_voc, is_htk
 from vae2ch.audio.writing import SOFTWARE
 
 PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # format tags of WAV
 UNCOMPRESSED_AIFF = (b"AIFF", b"NONE", b"sowt", b"twos")  # form or compression
 UNKNOWN_SIZE = 0xFFFFFFFF
-MAX_OGG_PAGE = 27 + 255 + 255 * 255  # bytes
-LAST_PAGE = 4  # a flag
 MPEG_HEAD = 4096  # bytes that hold the first frame
 MPEG_LENGTH_MARKS = (b"Xing", b"Info", b"VBRI")
-UNCLOSED = "its recorder did not close it: read to the end"
-LONGER = "longer than its header says: read to the end"
-
-
-@dataclass
-class Header:
-    """What the first bytes of a file say, beyond what libsndfile takes from them."""
-
-    patches: dict[int, bytes] = field(default_factory=dict)  # bytes to replace, by position
-    remarks: list[str] = field(default_factory=list)
-    is_result: bool = False  # written by this program
-    shift: int = 0  # bits by which samples may lie too low in their containers
-    has_length: bool = True  # False: decoders estimate it
+CHECKS = {b"fLaC": check_flac, b"NIST_1A": check_nist, b"Creative Voice": check_voc}
 
 
 def inspect(file: BinaryIO, head: bytes) -> Header:
@@ -53,6 +43,14 @@ def inspect(file: BinaryIO, head: bytes) -> Header:
         check_ogg(file, size, header)
     elif head[:3] == b"ID3" or head[:1] == b"\xff":
         check_mpeg(file, head, header)
+    else:
+        check_joined(file, head, size, header)
+        size = header.end or size
+        for mark, check in CHECKS.items():
+            if head.startswith(mark):
+                check(file, size, header)
+        if is_htk(head):
+            check_htk(head, size, header)
     return header
 
 
@@ -68,7 +66,7 @@ def inspect_chunks(file: BinaryIO, size: int, layout: Layout, head: bytes, heade
             form = file.read(22)
         elif chunk.name == b"LIST":
             header.is_result = names_this_program(file.read(min(max(chunk.size, 0), 256)))
-        elif chunk.name in (b"data", b"SSND"):
+        elif chunk.name in (b"data", b"SSND", b"BODY"):
             check_aiff(form, head, chunk, size)
             check_length(file, Data(chunk, size, layout, head), header)
             return
@@ -155,9 +153,8 @@ def check_length(file: BinaryIO, data: Data, header: Header) -> None:
             header.patches |= to_the_end(data)
         if data.layout is chunks.CAF and not is_placeholder:
             header.remarks.append(f"cut short: {chunk.end - size} bytes are missing")
-    elif chunks.begins_again(file, chunk, data.layout, data.head):
-        fate = "read on as samples" if data.layout is chunks.WAVE64 else "not read"
-        header.remarks.append(f"another file is joined to it, whose {size - chunk.end} bytes are {fate}")
+    elif (position := chunks.next_file(file, chunk, size, data.layout)) is not None:
+        header.end_at(position, size)
     elif chunks.is_followed_by_sound(file, chunk, size, data.layout):
         header.remarks.append(UNCLOSED if chunk.size <= 8 else LONGER)
         header.patches |= to_the_end(data)
@@ -172,7 +169,7 @@ def to_the_end(data: Data) -> dict[int, bytes]:
         return {start - 8: struct.pack(">q", rest)}
     if data.layout is chunks.WAVE64:
         return {}
-    if data.head[:4] == b"FORM":
+    if data.layout is chunks.AIFF and data.head[:4] == b"FORM" and data.chunk.name == b"SSND":
         return {start - 4: bytes(4)}
     if data.chunk.size == UNKNOWN_SIZE:  # RF64
         return {chunks.RIFF.start + 8: struct.pack("<QQ", data.file_size - 8, rest)}
@@ -182,11 +179,11 @@ def to_the_end(data: Data) -> dict[int, bytes]:
 def check_au(file: BinaryIO, head: bytes, size: int, header: Header) -> None:
     """Check the length of an AU file, which has no chunks."""
     start, length = struct.unpack(">II", head[4:12].ljust(8, b"\0"))
-    if length == UNKNOWN_SIZE or size - start - length < (8 if length == 0 else chunks.MIN_LONGER):
+    if length == UNKNOWN_SIZE or size - start - length < (8 if length == 0 else MIN_REST):
         return
     file.seek(start + length)
-    if length and file.read(4) == head[:4]:
-        header.remarks.append(f"another file is joined to it, whose {size - start - length} bytes are not read")
+    if length and is_sound(file.read(HEAD_BYTES)):
+        header.end_at(start + length, size)
         return
     header.patches[8] = struct.pack(">I", UNKNOWN_SIZE)
     header.remarks.append(LONGER if length else UNCLOSED)
@@ -201,16 +198,6 @@ def check_mpeg(file: BinaryIO, head: bytes, header: Header) -> None:
     if tagged and start[:4] == b"FORM" and start[8:12] in (b"8SVX", b"16SV"):
         raise DecodingError("is an 8SVX file behind an ID3 tag; remove the tag")
     header.has_length = any(mark in start for mark in MPEG_LENGTH_MARKS) or b"fLaC" in start[:4]
-
-
-def check_ogg(file: BinaryIO, size: int, header: Header) -> None:
-    """Note a stream without the end of its last page (RFC 3533)."""
-    file.seek(max(0, size - MAX_OGG_PAGE))
-    end = file.read()
-    page = end[max(0, end.rfind(b"OggS")) :]
-    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    if len(page) < 27 + len(segments) + sum(segments) or not page[5] & LAST_PAGE:
-        header.remarks.append("its end is missing")
 
 
 def contradiction(bits: int, channels: int, size: int) -> DecodingError:

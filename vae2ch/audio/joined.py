@@ -1,0 +1,89 @@
+"""Files joined one after the other, of which decoders read the first alone, or the header of the second as sound."""
+
+import re
+from typing import BinaryIO
+
+from vae2ch.audio.header import Header
+
+BLOCK = 1 << 20  # bytes that are searched at once
+LONGEST = 64  # bytes of a beginning
+FLAC_FORMAT = slice(20, 22)  # bytes with the bits that say channels and width
+FLAC_BITS = 0x0FF0
+# formats that have no chunks; each is long enough not to occur in samples by chance
+BEGINNINGS = tuple(
+    re.compile(beginning, re.DOTALL)
+    for beginning in (
+        rb"fLaC\0\0\0\x22",
+        rb"2BIT.{8}(?:\0\0|\xff\xff)\0[\x08\x10]",  # AVR
+        rb"Creative Voice File\x1a",
+        rb"NIST_1A\n   1024\n",
+        rb" paf\0{7}[\0\1]",
+        rb"fap \0{4}[\0\1]\0{3}",
+        rb"PVF1\n\d+ \d+ \d+\n",
+        rb"ALawSoundFile\*\*\0",
+        rb"Extended Instrument: ",
+        rb"\x64\xa3[\1-\4]\0.{4}[\1-\x40]\0{3}[\1-\x40]\0[\0-\4]\0",  # IRCAM
+        rb"\0[\1-\4]\xa3\x64.{4}\0{3}[\1-\x40]\0[\0-\4]\0[\1-\x40]",
+        rb"MATLAB 5\.0 MAT-file",
+        rb"\0{4}(?:\x01\0{3}){2}\0{4}\x0b\0{3}samplerate\0",  # MAT4
+        rb"\0\0\x03\xe8(?:\0{3}\x01){2}\0{7}\x0bsamplerate\0",
+        rb"\x01\x04[ -~]{17}[\0-\xc8]..[\0\1]",  # MPC2K
+        rb"\xf0\x7e[\0-\x7f]\x01[\0-\x7f]{16}\xf7\xf0\x7e",  # SDS
+        rb"TTA[12][\1\2]\0[\1-\x20]\0[\x08\x10\x18\x20]\0",
+        rb"MAC .\x0f\0\0\x34\0\0\0\x18\0\0\0",
+        rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c",  # WMA
+        rb"#!AMR(?:-WB)?\n",
+        rb"DSD \x1c\0{7}",
+        rb"MPCKSH",
+        rb"qoaf.{4}[\1-\x08]",
+        rb"FLV\x01[\0-\5]\0\0\0\x09",
+    )
+)
+
+
+def check_joined(file: BinaryIO, head: bytes, size: int, header: Header) -> None:
+    """Leave out a second file of the same format, unless it is FLAC with as many channels and bits: FFmpeg reads it."""
+    if head[4:8] == b"ftyp":
+        position = second_movie(file, size)
+    else:
+        beginning = next((found for found in BEGINNINGS if found.match(head)), None)
+        position = search(file, beginning) if beginning else None
+    if position is None:
+        return
+    file.seek(position)
+    if head[:4] != b"fLaC" or flac_format(head) != flac_format(file.read(len(head))):
+        header.end_at(position, size)
+
+
+def flac_format(head: bytes) -> int:
+    """Channels and width of a FLAC file that begins so."""
+    return int.from_bytes(head[FLAC_FORMAT], "big") & FLAC_BITS
+
+
+def search(file: BinaryIO, beginning: re.Pattern[bytes]) -> int | None:
+    """Position at which a beginning occurs again in a file."""
+    start, kept = 1, b""
+    file.seek(start)
+    while block := file.read(BLOCK):
+        block = kept + block
+        if found := beginning.search(block):
+            return start + found.start()
+        kept = block[-LONGEST:]
+        start += len(block) - len(kept)
+    return None
+
+
+def second_movie(file: BinaryIO, size: int) -> int | None:
+    """Position of a second movie in an MP4 file (ISO 14496-12), whose boxes begin with their size and name."""
+    position = 0
+    while position < size:
+        file.seek(position)
+        box = file.read(16).ljust(16, b"\0")
+        if box[4:8] == b"ftyp" and position:
+            return position
+        length = int.from_bytes(box[:4], "big")
+        length = int.from_bytes(box[8:16], "big") if length == 1 else length
+        if length < 8:  # 0: to the end
+            return None
+        position += length
+    return None
