@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from vae2ch.audio.content import HEAD_BYTES, is_sound
-from vae2ch.audio.header import MIN_REST
+from vae2ch.audio.header import MIN_REST, MIN_TAIL
 
 MAX_CHUNKS = 1000
 MAX_SIZE = 2**62  # of a file; a larger one is a placeholder
@@ -96,15 +96,26 @@ def next_file(file: BinaryIO, data: Chunk, size: int, layout: Layout) -> int | N
 
 
 def is_followed_by_sound(file: BinaryIO, data: Chunk, size: int, layout: Layout) -> bool:
-    """Whether the samples go on after the chunk that should hold them: what follows there is no chunk."""
-    if size - data.end < (8 if data.size <= 8 else MIN_REST):
+    """Whether the samples go on after the chunk that should hold them: what follows there is much, and no chunk."""
+    return size - data.end >= (8 if data.size <= 8 else MIN_REST) and not is_followed_by_chunk(file, data, size, layout)
+
+
+def is_followed_by_other(file: BinaryIO, data: Chunk, size: int, layout: Layout) -> bool:
+    """Whether what follows the samples is little, but neither a chunk nor padding or a tag."""
+    if not MIN_TAIL < size - data.end < MIN_REST or is_followed_by_chunk(file, data, size, layout):
         return False
+    file.seek(data.end)
+    return bool(file.read().strip(b"\0"))
+
+
+def is_followed_by_chunk(file: BinaryIO, data: Chunk, size: int, layout: Layout) -> bool:
+    """Whether a chunk follows the samples, or nothing."""
     for position in following(data, layout):
         file.seek(position)
         found = chunk_at(file, position, layout)
         if found is None or is_chunk(found, size):
-            return False
-    return True
+            return True
+    return False
 
 
 def is_chunk(chunk: Chunk, size: int) -> bool:

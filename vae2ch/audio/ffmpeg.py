@@ -1,5 +1,6 @@
 """Decode by FFmpeg (PyAV): formats that libsndfile does not know, and what follows damage or a false length."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from vae2ch.audio.patched_file import PatchedFile
 
 MIN_BLOCK_VALUES = 1 << 18
 NO_SOUND = "has no sound track"
+RESERVOIR = 4  # frames of MP3 on both sides of damage, which may hold false samples: they share their bits
 MAX_PACKET = 2**31  # duration of a packet; that of the last one may be negative, and wrapped around 2**32
 MAX_SAMPLES = 2**40  # that a file may say it has; more is a placeholder
 # those of sound and video; playlists and the like could name other files
@@ -23,7 +25,10 @@ FORMATS = (
 
 
 class FFmpegDecoder:
-    """One pass over a file; ``patches`` and ``end`` as for libsndfile. Raises ``DecodingError`` if FFmpeg does not open it."""
+    """One pass over a file. Raises ``DecodingError`` if FFmpeg does not open it.
+
+    ``patches`` and ``end``: as for libsndfile.
+    """
 
     bits = 0  # of quantised samples: not known
     remark = ""
@@ -101,7 +106,9 @@ class FFmpegDecoder:
 
     def frames(self) -> Iterator[av.AudioFrame]:
         """Decoded frames; packets that do not decode are skipped. Raises ``DecodingError`` if those are the most."""
-        good, bad = 0, 0
+        good, bad, skipped = 0, 0, 0
+        reach = RESERVOIR if self.stream.codec_context.name.startswith("mp3") else 0
+        kept: deque[av.AudioFrame] = deque()
         packets = self.container.demux(self.stream)
         while True:
             try:
@@ -110,10 +117,19 @@ class FFmpegDecoder:
                 break
             except av.FFmpegError:
                 bad += 1
+                kept.clear()
+                skipped = reach
                 continue
             good += 1
-            yield from decoded
+            for frame in decoded:
+                if skipped:
+                    skipped -= 1
+                else:
+                    kept.append(frame)
+            while len(kept) > reach:
+                yield kept.popleft()
         self.damaged = bad > 0
+        yield from kept
         if bad > good:
             raise DecodingError("does not decode")
 

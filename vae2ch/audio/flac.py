@@ -2,9 +2,9 @@
 
 from typing import BinaryIO
 
-from vae2ch.audio.header import Header
+from vae2ch.audio.header import MIN_REST, Header
 
-TAIL = 1 << 16  # bytes at the end in which the last frame begins, with few exceptions
+TAIL = 1 << 16  # bytes that are searched at once; the last frame begins in the last ones, with few exceptions
 TOTAL = 21  # position of the number of samples: 36 bits
 LONGEST_HEAD = 16  # bytes of a frame's head
 STREAM_INFO = 42  # bytes to its end
@@ -14,33 +14,47 @@ RATE_BYTES = {12: 1, 13: 2, 14: 2}
 
 
 def check_flac(file: BinaryIO, size: int, header: Header) -> None:
-    """Remove the claimed number of samples if the last frame lies behind it."""
+    """Remove the claimed number of samples if the last frame lies behind it; note other bytes after that frame."""
     file.seek(0)
     info = file.read(STREAM_INFO)
     claimed = int.from_bytes(info[TOTAL : TOTAL + 5], "big") & (1 << 36) - 1
-    if len(info) < STREAM_INFO or not claimed:
+    if len(info) < STREAM_INFO:
         return
-    start = max(STREAM_INFO, size - TAIL)
-    file.seek(start)
-    if end_of_last_frame(file.read(size - start), int.from_bytes(info[8:10], "big")) > claimed:
+    position, end = last_frame(file, size, int.from_bytes(info[8:10], "big"))
+    if end > claimed > 0:
         header.patches[TOTAL] = bytes((info[TOTAL] & 0xF0, 0, 0, 0, 0))  # unknown
         header.samples = claimed
+    longest = int.from_bytes(info[15:18], "big")
+    if end and longest and has_contents(file, position + longest, size):
+        header.remarks.append(f"about {size - position - longest} bytes after its end are not read")
 
 
-def end_of_last_frame(tail: bytes, fixed: int) -> int:
-    """Number of samples up to the end of the last frame that begins in ``tail``; 0 if there is none.
+def last_frame(file: BinaryIO, size: int, fixed: int) -> tuple[int, int]:
+    """Position of the last frame, and the number of samples up to its end; zeros if there is none."""
+    for start in range(size - TAIL, -TAIL, -TAIL):
+        start = max(start, STREAM_INFO)
+        file.seek(start)
+        tail = file.read(TAIL + LONGEST_HEAD)
+        place = len(tail)
+        while (place := tail.rfind(b"\xff", 0, place)) >= 0:
+            if tail[place + 1 : place + 2] in (b"\xf8", b"\xf9") and (end := end_of_frame(tail[place:], fixed)):
+                return start + place, end
+    return 0, 0
 
-    ``fixed``: samples of each frame, in a stream whose frames are numbered.
-    """
-    place = len(tail)
-    while (place := tail.rfind(b"\xff", 0, place)) >= 0:
-        if tail[place + 1 : place + 2] in (b"\xf8", b"\xf9") and (end := end_of_frame(tail[place:], fixed)):
-            return end
-    return 0
+
+def has_contents(file: BinaryIO, position: int, size: int) -> bool:
+    """Whether more than padding or a tag follows the end of the last frame, at the latest at a position."""
+    if size - position <= MIN_REST:
+        return False
+    file.seek(position)
+    return any(block.strip(b"\0") for block in iter(lambda: file.read(TAIL), b""))
 
 
 def end_of_frame(data: bytes, fixed: int) -> int:
-    """Number of samples up to the end of the frame whose head ``data`` begins with; 0 if it is none."""
+    """Number of samples up to the end of the frame that ``data`` begins with; 0 if it is none.
+
+    ``fixed``: samples of each frame, in a stream whose frames are numbered.
+    """
     head = data[:LONGEST_HEAD]
     if len(head) < LONGEST_HEAD or head[2] < 16 or head[3] & 1:
         return 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 MIN_REST = 4096  # bytes after the end of a sound; fewer are padding or a tag
+MIN_TAIL = 256  # bytes after it that are no tag of MP3; fewer are padding
 UNCLOSED = "its recorder did not close it: read to the end"
 LONGER = "longer than its header says: read to the end"
 

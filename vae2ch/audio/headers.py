@@ -11,16 +11,17 @@ from typing import BinaryIO, NamedTuple
 
 from vae2ch.audio import chunks
 from vae2ch.audio.chunks import Chunk, Layout
-from vae2ch.audio.content import HEAD_BYTES, is_sound
+from vae2ch.audio.content import HEAD_BYTES, is_sound, is_wide_text
 from vae2ch.audio.errors import DecodingError
 from vae2ch.audio.flac import check_flac
-from vae2ch.audio.header import LONGER, MIN_REST, UNCLOSED, Header
+from vae2ch.audio.header import LONGER, MIN_TAIL, UNCLOSED, Header
 from vae2ch.audio.joined import check_joined
 from vae2ch.audio.ogg import check_ogg
 from vae2ch.audio.plain import check_htk, check_nist, check_voc, is_htk
 from vae2ch.audio.writing import SOFTWARE
 
 PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # format tags of WAV
+WIDTHS = {PCM: range(1, 33), IEEE_FLOAT: (32, 64)}  # bits
 UNCOMPRESSED_AIFF = (b"AIFF", b"NONE", b"sowt", b"twos")  # form or compression
 UNKNOWN_SIZE = 0xFFFFFFFF
 MPEG_HEAD = 4096  # bytes that hold the first frame
@@ -67,8 +68,9 @@ def inspect_chunks(file: BinaryIO, size: int, layout: Layout, head: bytes, heade
         elif chunk.name == b"LIST":
             header.is_result = names_this_program(file.read(min(max(chunk.size, 0), 256)))
         elif chunk.name in (b"data", b"SSND", b"BODY"):
-            check_aiff(form, head, chunk, size)
             check_length(file, Data(chunk, size, layout, head), header)
+            if not header.patches:
+                check_aiff(form, head, chunk, size)
             return
 
 
@@ -81,6 +83,9 @@ def check_format(chunk: Chunk, fields: bytes, header: Header) -> None:
         (tag,) = struct.unpack("<H", fields[24:])  # the first bytes of its subformat
     if tag not in (PCM, IEEE_FLOAT) or not channels or not bits or not align:
         return
+    if bits not in WIDTHS[tag]:
+        kind = "whole numbers" if tag == PCM else "floating point"
+        raise DecodingError(f"has samples of {bits} bits in {kind}, which are not read; export it with 16 or 24 bits")
     container, rest = divmod(8 * align, channels)
     if container == (bits + 7) // 8 * 8 and not rest:
         return
@@ -106,7 +111,7 @@ def check_aiff(form: bytes, head: bytes, data: Chunk, size: int) -> None:
     if len(form) < 18 or compression not in UNCOMPRESSED_AIFF or data.end > size or data.size <= 8:
         return
     channels, frames, bits = struct.unpack(">HIH", form[:8])
-    if frames * channels * ((bits + 7) // 8) > 1.1 * data.size:
+    if frames != UNKNOWN_SIZE and frames * channels * ((bits + 7) // 8) > 1.1 * data.size:
         raise DecodingError(
             f"its header contradicts itself: {frames} samples of {channels} channel(s) and {bits} bits in "
             f"{data.size - 8} bytes; export it again"
@@ -158,17 +163,19 @@ def check_length(file: BinaryIO, data: Data, header: Header) -> None:
     elif chunks.is_followed_by_sound(file, chunk, size, data.layout):
         header.remarks.append(UNCLOSED if chunk.size <= 8 else LONGER)
         header.patches |= to_the_end(data)
+    elif chunks.is_followed_by_other(file, chunk, size, data.layout):
+        header.remarks.append(f"{size - chunk.end} bytes after its samples are not read")
     elif chunk.size == 0:  # libsndfile would take what follows for samples
         raise DecodingError("holds no samples")
 
 
 def to_the_end(data: Data) -> dict[int, bytes]:
-    """Bytes to replace, so that libsndfile reads samples to the end of a file; it always does for Wave64."""
+    """Bytes to replace, so that libsndfile reads samples to the end of a file."""
     start, rest = data.chunk.start, data.file_size - data.chunk.start
     if data.layout is chunks.CAF:
         return {start - 8: struct.pack(">q", rest)}
     if data.layout is chunks.WAVE64:
-        return {}
+        return {start - 8: struct.pack("<Q", rest + data.layout.counted)}
     if data.layout is chunks.AIFF and data.head[:4] == b"FORM" and data.chunk.name == b"SSND":
         return {start - 4: bytes(4)}
     if data.chunk.size == UNKNOWN_SIZE:  # RF64
@@ -179,7 +186,7 @@ def to_the_end(data: Data) -> dict[int, bytes]:
 def check_au(file: BinaryIO, head: bytes, size: int, header: Header) -> None:
     """Check the length of an AU file, which has no chunks."""
     start, length = struct.unpack(">II", head[4:12].ljust(8, b"\0"))
-    if length == UNKNOWN_SIZE or size - start - length < (8 if length == 0 else MIN_REST):
+    if length == UNKNOWN_SIZE or size - start - length < (8 if length == 0 else MIN_TAIL):
         return
     file.seek(start + length)
     if length and is_sound(file.read(HEAD_BYTES)):
@@ -190,7 +197,9 @@ def check_au(file: BinaryIO, head: bytes, size: int, header: Header) -> None:
 
 
 def check_mpeg(file: BinaryIO, head: bytes, header: Header) -> None:
-    """Note an MPEG file without its length; refuse 8SVX behind an ID3 tag, which libsndfile 1.2 reads without end."""
+    """Note an MPEG file without its length; refuse text, and 8SVX behind a tag: libsndfile 1.2 reads it without end."""
+    if is_wide_text(head):
+        raise DecodingError("does not decode: it is text, not a sound")
     tagged = head[:3] == b"ID3"
     sizes = zip(head[6:10], (21, 14, 7, 0), strict=False)
     file.seek(10 + sum(byte << shift for byte, shift in sizes) if tagged else 0)

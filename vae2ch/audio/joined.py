@@ -44,11 +44,10 @@ BEGINNINGS = tuple(
 def check_joined(file: BinaryIO, head: bytes, size: int, header: Header) -> None:
     """Leave out a second file of the same format, unless it is FLAC with as many channels and bits: FFmpeg reads it."""
     if head[4:8] == b"ftyp":
-        position = second_movie(file, size)
-    else:
-        beginning = next((found for found in BEGINNINGS if found.match(head)), None)
-        position = search(file, beginning) if beginning else None
-    if position is None:
+        check_movie(file, size, header)
+        return
+    beginning = next((found for found in BEGINNINGS if found.match(head)), None)
+    if beginning is None or (position := search(file, beginning)) is None:
         return
     file.seek(position)
     if head[:4] != b"fLaC" or flac_format(head) != flac_format(file.read(len(head))):
@@ -73,17 +72,19 @@ def search(file: BinaryIO, beginning: re.Pattern[bytes]) -> int | None:
     return None
 
 
-def second_movie(file: BinaryIO, size: int) -> int | None:
-    """Position of a second movie in an MP4 file (ISO 14496-12), whose boxes begin with their size and name."""
+def check_movie(file: BinaryIO, size: int, header: Header) -> None:
+    """Leave out what follows an MP4 file (ISO 14496-12): boxes, which begin with their size and name."""
     position = 0
     while position < size:
         file.seek(position)
         box = file.read(16).ljust(16, b"\0")
-        if box[4:8] == b"ftyp" and position:
-            return position
-        length = int.from_bytes(box[:4], "big")
+        length, name = int.from_bytes(box[:4], "big"), box[4:8]
         length = int.from_bytes(box[8:16], "big") if length == 1 else length
-        if length < 8:  # 0: to the end
-            return None
-        position += length
-    return None
+        if name == b"ftyp" and position:
+            header.end_at(position, size)
+        elif not (name.isalnum() and name.isascii()):
+            header.rest(position, size)
+        elif length >= 8:
+            position += length
+            continue
+        return

@@ -1,5 +1,6 @@
 """Decode by libsndfile, from the beginning of a file to its end."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from vae2ch.audio.patched_file import PatchedFile
 
 BLOCK_SAMPLES = 1 << 16  # of each channel, decoded at once
 MAX_BLOCK_VALUES = 1 << 19  # of all channels
+DAMAGE = re.compile("error|skipped", re.IGNORECASE)  # in the messages of mpg123
 SEVERAL_BLOCKS = "multi-segment"  # in VOC files, whose heads libsndfile reads as samples
 REASONS = {
     "Format not recognised": "its format is not known",
@@ -36,7 +38,7 @@ class LibsndfileDecoder:
     def __init__(
         self, path: Path, patches: dict[int, bytes], printed: Sequence[int] = (), end: int | None = None
     ) -> None:
-        self.damaged, self.printed = False, printed
+        self.damaged, self.printed, self.peak = False, printed, 0.0
         # a path is read faster
         self.source = path if not patches and end is None else PatchedFile(path, patches, end)
         with captured_messages(printed):
@@ -72,8 +74,13 @@ class LibsndfileDecoder:
         """The next samples [S, C], at most ``count`` of each channel."""
         with captured_messages(self.printed) as messages:
             block = self.file.read(count, dtype="float32", always_2d=True)
-            self.damaged = self.damaged or "error" in messages().lower()
-        return block
+            if not DAMAGE.search(messages()):
+                if self.format == "MP3":
+                    self.peak = float(np.abs(block).max(initial=self.peak))
+                return block
+        self.damaged = True
+        limit = self.peak or 1.0
+        return np.clip(block, -limit, limit) if self.format == "MP3" else block  # there may be false samples in it
 
 
 def opened(source: Path | PatchedFile) -> soundfile.SoundFile:

@@ -1,6 +1,7 @@
 """Pages of an Ogg file (RFC 3533): where it ends, and where another one begins that is joined to it."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import BinaryIO, NamedTuple
 
 from vae2ch.audio.header import MIN_REST, Header
@@ -24,6 +25,7 @@ class Page(NamedTuple):
     start: int
     end: int
     flags: int
+    serial: bytes  # of its stream
     packet: bytes  # its first bytes, on the first page of a stream
 
 
@@ -35,7 +37,7 @@ def pages(file: BinaryIO, size: int) -> Iterator[Page]:
         head = file.read(HEAD)
         if len(head) == HEAD and head[:4] == CAPTURE:
             end = position + HEAD + head[26] + sum(file.read(head[26]))
-            yield Page(position, end, head[5], file.read(64) if head[5] & FIRST else b"")
+            yield Page(position, end, head[5], head[14:18], file.read(64) if head[5] & FIRST else b"")
             position = end
         else:
             position = next_page(file, position + 1)
@@ -54,20 +56,33 @@ def next_page(file: BinaryIO, position: int) -> int | None:
     return None
 
 
+class Part(NamedTuple):
+    """A file among several that are joined."""
+
+    start: int
+    serials: list[bytes]
+    kinds: list[bytes]  # of its streams
+
+    def can_follow(self, other: "Part") -> bool:
+        """Whether FFmpeg, which has read another part, reads this one."""
+        return sorted(self.kinds) == sorted(other.kinds) and self.serials != other.serials
+
+
 def check_ogg(file: BinaryIO, size: int, header: Header) -> None:
-    """Note a stream without its end, and leave out what is joined to it and has other codecs, channels or rates."""
-    parts: list[tuple[int, list[bytes]]] = []  # of the file: their positions, and the kinds of their streams
+    """Note a stream without its end, and leave out what is joined to it and is not read by FFmpeg."""
+    parts: list[Part] = []
     end, flags, begins = 0, 0, False
     for page in pages(file, size):
         end, flags = page.end, page.flags
         if flags & FIRST:
             if not begins:
-                parts.append((page.start, []))
-            parts[-1][1].extend(page.packet[CODECS[name]] for name in CODECS if page.packet.startswith(name))
+                parts.append(Part(page.start, [], []))
+            parts[-1].serials.append(page.serial)
+            parts[-1].kinds.extend(page.packet[CODECS[name]] for name in CODECS if page.packet.startswith(name))
         begins = bool(flags & FIRST)
-    for position, kinds in parts[1:]:
-        if sorted(kinds) != sorted(parts[0][1]):
-            header.end_at(position, size)
+    for before, part in pairwise(parts):
+        if not part.can_follow(before):
+            header.end_at(part.start, size)
             return
     if end > size or not flags & LAST:
         header.remarks.append("its end is missing")

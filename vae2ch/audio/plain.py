@@ -6,7 +6,7 @@ from typing import BinaryIO
 from vae2ch.audio.header import Header
 
 NIST_HEAD = 1024
-NIST_FIELD = re.compile(rb"(sample_count|sample_n_bytes|channel_count) -i (\d+)")
+NIST_FIELD = re.compile(rb"(sample_count|sample_n_bytes|channel_count) -\w+ (\d+)")
 NIST_CODINGS = (b"pcm", b"ulaw", b"alaw", b"mu-law")
 VOC_HEAD = 26
 VOC_KINDS = range(10)  # of blocks; 0 ends the file
