@@ -44,7 +44,9 @@ def check_voc(file: BinaryIO, size: int, header: Header) -> None:
         start, length = position, int.from_bytes(bytes(sizes), "little")
         position = start + 4 + length
     if position != size:
-        header.compare(position, size, is_empty=length <= VOC_FIELDS)
+        if header.compare(position, size, is_empty=length <= VOC_FIELDS):
+            file.seek(size - 1)
+            size -= file.read(1) == b"\0"  # the end of the file
         header.patches[start + 1] = min(size - start - 4, MAX_VOC_BLOCK).to_bytes(3, "little")
 
 
