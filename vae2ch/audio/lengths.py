@@ -36,13 +36,13 @@ class Lengths(NamedTuple):
     limit: int = MAX_CLAIMED  # that are read
 
 
-def lengths(file: soundfile.SoundFile) -> Lengths:
-    """Lengths of a file that libsndfile has opened."""
-    frames, log = file.frames, file.extra_info
-    if file.format == "SDS":
+def lengths(file: soundfile.SoundFile, form: str, log: str) -> Lengths:
+    """Lengths of a file that libsndfile has opened, with its format and what was logged."""
+    frames = file.frames
+    if form == "SDS":
         return sds_lengths(frames, log)
-    if file.format in CLAIMS:
-        return plain_lengths(file, log)
+    if form in CLAIMS:
+        return plain_lengths(file, CLAIMS[form].search(log), form, log)
     if "should be" in log and (found := CHUNK_LENGTH.search(log)):
         said, there = map(int, found.groups())
         if there and there < said < MAX_BYTES:
@@ -50,15 +50,14 @@ def lengths(file: soundfile.SoundFile) -> Lengths:
     return Lengths(frames if frames < MAX_CLAIMED else 0)
 
 
-def plain_lengths(file: soundfile.SoundFile, log: str) -> Lengths:
-    """Lengths of a file in a format without chunks."""
+def plain_lengths(file: soundfile.SoundFile, found: re.Match[str] | None, form: str, log: str) -> Lengths:
+    """Lengths of a file in a format without chunks, with the claim that was found."""
     frames = file.frames
-    found = CLAIMS[file.format].search(log)
     width = file.channels * WIDTHS.get(file.subtype, 1)
     if not found:
         length = FILE_LENGTH.search(log)
         rest = int(length[1]) - frames * width if length else 0
-        return Lengths(frames, unread(rest) if file.format == "MAT4" else "")
+        return Lengths(frames, unread(rest) if form == "MAT4" else "")
     said = int(found[1]) // (1 if "samples" in found.groupdict() else width)
     if (frames - said) * width > (0 if said == 0 else MIN_REST):
         return Lengths(frames, LONGER if said else UNCLOSED)

@@ -43,7 +43,8 @@ class LibsndfileDecoder:
         self.source = path if not patches and end is None else PatchedFile(path, patches, end)
         with captured_messages(printed):
             self.file = opened(self.source)
-        if SEVERAL_BLOCKS in self.file.extra_info:
+        log = self.file.extra_info
+        if SEVERAL_BLOCKS in log:
             self.file.close()
             close(self.source)
             raise DecodingError("has several blocks")
@@ -51,7 +52,7 @@ class LibsndfileDecoder:
         self.file.seekable = lambda: False
         self.rate = self.file.samplerate
         self.format = self.file.format
-        self.claimed, self.remark, self.limit = lengths(self.file)
+        self.claimed, self.remark, self.limit = lengths(self.file, self.format, log)
         self.bits = BITS.get(self.file.subtype, 0)  # 0: not quantised to integers
 
     def blocks(self) -> Iterator[np.ndarray]:
