@@ -39,10 +39,10 @@ class Lengths(NamedTuple):
 def lengths(file: soundfile.SoundFile, form: str, log: str) -> Lengths:
     """Lengths of a file that libsndfile has opened, with its format and what was logged."""
     frames = file.frames
-    if form == "SDS":
-        return sds_lengths(frames, log)
     if form in CLAIMS:
         return plain_lengths(file, CLAIMS[form].search(log), form, log)
+    if form == "SDS":
+        return sds_lengths(frames, log)
     if "should be" in log and (found := CHUNK_LENGTH.search(log)):
         said, there = map(int, found.groups())
         if there and there < said < MAX_BYTES:

@@ -15,7 +15,7 @@ from vae2ch.audio.patched_file import PatchedFile
 BLOCK_SAMPLES = 1 << 16  # of each channel, decoded at once
 MAX_BLOCK_VALUES = 1 << 19  # of all channels
 DAMAGE = re.compile("error|skipped", re.IGNORECASE)  # in the messages of mpg123
-SEVERAL_BLOCKS = "multi-segment"  # in VOC files, whose heads libsndfile reads as samples
+SEVERAL_BLOCKS = "multi-segment"  # in the log of VOC files, whose heads libsndfile reads as samples
 REASONS = {
     "Format not recognised": "its format is not known",
     "File does not exist or is not a regular file (possibly a pipe?)": "its format is not known",
@@ -44,14 +44,14 @@ class LibsndfileDecoder:
         with captured_messages(printed):
             self.file = opened(self.source)
         log = self.file.extra_info
-        if SEVERAL_BLOCKS in log:
-            self.file.close()
-            close(self.source)
-            raise DecodingError("has several blocks")
         # python-soundfile would seek before every block, after which MP3 has false samples and FLAC may have none
         self.file.seekable = lambda: False
         self.rate = self.file.samplerate
         self.format = self.file.format
+        if self.format == "VOC" and SEVERAL_BLOCKS in log:
+            self.file.close()
+            close(self.source)
+            raise DecodingError("has several blocks")
         self.claimed, self.remark, self.limit = lengths(self.file, self.format, log)
         self.bits = BITS.get(self.file.subtype, 0)  # 0: not quantised to integers
 
@@ -75,10 +75,11 @@ class LibsndfileDecoder:
         """The next samples [S, C], at most ``count`` of each channel."""
         with captured_messages(self.printed) as messages:
             block = self.file.read(count, dtype="float32", always_2d=True)
-            if not DAMAGE.search(messages()):
-                if self.format == "MP3":
-                    self.peak = float(np.abs(block).max(initial=self.peak))
-                return block
+            printed = messages()
+        if not printed or not DAMAGE.search(printed):
+            if self.format == "MP3":
+                self.peak = float(np.abs(block).max(initial=self.peak))
+            return block
         self.damaged = True
         limit = self.peak or 1.0
         return np.clip(block, -limit, limit) if self.format == "MP3" else block  # there may be false samples in it
