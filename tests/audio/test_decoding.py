@@ -109,6 +109,22 @@ def test_video_is_read_for_its_sound(tmp_path):
     assert np.abs(found - tone(rate=44100)).max() < 1e-4
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_video_without_sound_is_named_so(tmp_path, suffix):
+    import av
+
+    with av.open(str(tmp_path / f"a.{suffix}"), "w") as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.width = video.height = 16
+        for number in range(5):
+            picture = av.VideoFrame(16, 16, "yuv420p")
+            picture.pts = number
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+    with pytest.raises(DecodingError, match="has no sound track"):
+        audio.decode(tmp_path / f"a.{suffix}")
+
+
 @pytest.mark.parametrize("suffix", [*FORMATS, "low rate"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_one_pass_gives_the_samples_of_one_read_of_the_whole(tmp_path, monkeypatch, suffix, channels):

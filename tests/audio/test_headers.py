@@ -131,6 +131,9 @@ def test_headers_that_contradict_themselves_are_refused(tmp_path, name):
         (with_riff_field(PLAIN, 4, 3, "<I"), "claims a sample rate of 3 Hz; 1000 to 1000000 are read"),
         (with_riff_field(PLAIN, 4, 2_000_000_000, "<I"), "sample rate of 2000000000 Hz"),
         (PLAIN[:30], "does not decode"),
+        (wav(WAVE.astype("<f2").tobytes(), bits=16, tag=3), "16 bits in floating point, which are not read; export"),
+        (wav(WAVE.astype("<f4").tobytes(), bits=24, tag=3), "24 bits in floating point, which are not read; export"),
+        (wav(np.int64(WAVE * 2**62).tobytes(), bits=64), "64 bits in whole numbers, which are not read; export"),
     ],
 )
 def test_other_impossible_fields_are_refused_with_the_reason(tmp_path, data, reason):

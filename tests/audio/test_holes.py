@@ -42,6 +42,19 @@ def test_holes_in_compressed_files_are_passed_over_with_a_remark(decoded, suffix
     assert f"{seconds:.1f}" in remark or f"{seconds:.3f}" in remark
 
 
+@pytest.mark.parametrize("start", [0.02, 0.1, 0.3, 0.5, 0.8])
+@pytest.mark.parametrize("length", [0.03, 0.1, 0.2])
+def test_samples_beside_a_hole_in_mp3_are_no_louder_than_the_sound(decoded, start, length):
+    """Frames share their bits, and decoders take others for those that are missing.
+
+    At the beginning, where the level of the sound is not known, the limit is full scale.
+    """
+    data = encoded(noise(3.0, rate=44100), 44100, suffix="mp3")
+    wave, _, remark = decoded(holed(data, start, start + length))
+    assert remark.startswith("damaged")
+    assert np.abs(wave).max() <= (1 if start < 0.1 else 1.1 * np.abs(decoded(data)[0]).max())
+
+
 def faded(wave, start, end):
     """A sound that rises or falls from one level to another."""
     return wave * np.linspace(start, end, wave.size, dtype=np.float32)

@@ -4,8 +4,10 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from vae2ch.audio.content import HEAD_BYTES, is_sound
+from vae2ch.audio.header import MIN_REST, MIN_TAIL
+
 MAX_CHUNKS = 1000
-MIN_LONGER = 4096  # bytes after the last chunk; fewer are padding
 MAX_SIZE = 2**62  # of a file; a larger one is a placeholder
 NAME_BYTES = 4  # of a name that are compared
 
@@ -42,7 +44,7 @@ def layout_of(head: bytes) -> Layout | None:
     """Layout of a file that begins with ``head``, None if it has no chunks or is of another kind."""
     if head[8:12] == b"WAVE":
         return {b"RIFF": RIFF, b"RF64": RIFF, b"BW64": RIFF, b"RIFX": RIFX}.get(head[:4])
-    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC", b"8SVX", b"16SV"):
         return AIFF
     return {b"riff": WAVE64, b"caff": CAF}.get(head[:4])
 
@@ -76,25 +78,44 @@ def following(chunk: Chunk, layout: Layout) -> tuple[int, int]:
     return chunk.end + -chunk.end % layout.align, chunk.end
 
 
-def begins_again(file: BinaryIO, data: Chunk, layout: Layout, head: bytes) -> bool:
-    """Whether the first bytes of the file are repeated after its samples: it is several files, joined."""
-    for position in following(data, layout):
-        file.seek(position)
-        if file.read(NAME_BYTES) == head[:NAME_BYTES]:
-            return True
-    return False
+def next_file(file: BinaryIO, data: Chunk, size: int, layout: Layout) -> int | None:
+    """Position of another sound file that follows the samples, or the chunks after them; a tag is none."""
+    chunk: Chunk | None = data
+    for _ in range(MAX_CHUNKS):
+        if chunk is None or not 0 <= chunk.size < size - chunk.start:
+            return None
+        places = following(chunk, layout)
+        for position in places:
+            file.seek(position)
+            head = file.read(HEAD_BYTES)
+            if is_sound(head) and head[:3] != b"ID3":
+                return position
+        file.seek(places[0])
+        chunk = chunk_at(file, places[0], layout)
+    return None
 
 
 def is_followed_by_sound(file: BinaryIO, data: Chunk, size: int, layout: Layout) -> bool:
-    """Whether the samples go on after the chunk that should hold them: what follows there is no chunk."""
-    if size - data.end < (8 if data.size <= 8 else MIN_LONGER):
+    """Whether the samples go on after the chunk that should hold them: what follows there is much, and no chunk."""
+    return size - data.end >= (8 if data.size <= 8 else MIN_REST) and not is_followed_by_chunk(file, data, size, layout)
+
+
+def is_followed_by_other(file: BinaryIO, data: Chunk, size: int, layout: Layout) -> bool:
+    """Whether what follows the samples is little, but neither a chunk nor padding or a tag."""
+    if not MIN_TAIL < size - data.end < MIN_REST or is_followed_by_chunk(file, data, size, layout):
         return False
+    file.seek(data.end)
+    return bool(file.read().strip(b"\0"))
+
+
+def is_followed_by_chunk(file: BinaryIO, data: Chunk, size: int, layout: Layout) -> bool:
+    """Whether a chunk follows the samples, or nothing."""
     for position in following(data, layout):
         file.seek(position)
         found = chunk_at(file, position, layout)
         if found is None or is_chunk(found, size):
-            return False
-    return True
+            return True
+    return False
 
 
 def is_chunk(chunk: Chunk, size: int) -> bool:

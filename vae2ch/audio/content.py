@@ -71,6 +71,8 @@ OTHER_SIGNATURES = {
 }
 
 
+CHUNKED = (b"RIFF", b"FORM")
+WIDE_TEXT = b"\xff\xfe"
 SILENT_DECODERS = (b"fLaC", b"OggS", b"FORM", b"caff")  # of files that begin so
 PLAIN_FORMATS = (1, 3, 0xFFFE)  # tags of WAV: PCM, float, extensible; others may hold MP3
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2  # descriptors
@@ -100,9 +102,20 @@ def describe(head: bytes) -> str:
     for mark, kind in OTHER_SIGNATURES.items():
         if head.startswith(mark) or text.startswith(mark):
             return kind
-    printable = head.isascii() and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
-    return (
-        "it is text, not a sound"
-        if printable and not is_sound(head) and not head.startswith((b"RIFF", b"FORM"))
-        else ""
-    )
+    return "it is text, not a sound" if is_text(head) and not is_sound(head) and head[:4] not in CHUNKED else ""
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file are text in UTF-8, or in UTF-16 with Latin letters."""
+    odd, even = head[1::2], head[::2]
+    is_wide = 0 in head and (not any(odd[1:]) or not any(even[1:]))
+    try:
+        text = head.decode(("utf-16-be" if any(odd[1:]) else "utf-16-le") if is_wide else "utf-8", "strict")
+    except UnicodeDecodeError as error:
+        text = head[: error.start].decode() if not is_wide and error.start > HEAD_BYTES - 4 else "\0"  # cut letter
+    return all(letter.isprintable() or letter in "\t\r\n\ufeff" for letter in text)
+
+
+def is_wide_text(head: bytes) -> bool:
+    """Whether a file is text whose byte order mark decoders may take for the beginning of an MPEG frame."""
+    return head.startswith(WIDE_TEXT) and is_text(head)

@@ -1,5 +1,6 @@
 """Decode by FFmpeg (PyAV): formats that libsndfile does not know, and what follows damage or a false length."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,8 @@ from vae2ch.audio.errors import DecodingError
 from vae2ch.audio.patched_file import PatchedFile
 
 MIN_BLOCK_VALUES = 1 << 18
+NO_SOUND = "has no sound track"
+RESERVOIR = 4  # frames of MP3 on both sides of damage, which may hold false samples: they share their bits
 MAX_PACKET = 2**31  # duration of a packet; that of the last one may be negative, and wrapped around 2**32
 MAX_SAMPLES = 2**40  # that a file may say it has; more is a placeholder
 # those of sound and video; playlists and the like could name other files
@@ -22,14 +25,18 @@ FORMATS = (
 
 
 class FFmpegDecoder:
-    """One pass over a file; ``patches`` as for libsndfile. Raises ``DecodingError`` if FFmpeg does not open it."""
+    """One pass over a file. Raises ``DecodingError`` if FFmpeg does not open it.
+
+    ``patches`` and ``end``: as for libsndfile.
+    """
 
     bits = 0  # of quantised samples: not known
+    remark = ""
 
-    def __init__(self, path: Path, patches: Mapping[int, bytes] = MappingProxyType({})) -> None:
+    def __init__(self, path: Path, patches: Mapping[int, bytes] = MappingProxyType({}), end: int | None = None) -> None:
         self.damaged = False
         # as an open file, so that the system's errors keep their text, and the suffix is no hint
-        self.source = PatchedFile(path, patches)
+        self.source = PatchedFile(path, patches, end)
         try:
             self.container = av.open(
                 self.source, options={"format_whitelist": FORMATS}, metadata_errors="backslashreplace"
@@ -38,6 +45,9 @@ class FFmpegDecoder:
             self.source.close()  # raises the system's error, if there was one
             raise DecodingError("does not decode") from None
         stream = self.container.streams.best("audio")
+        if stream is None and self.container.streams.video:
+            self.close()
+            raise DecodingError(NO_SOUND)
         if not (getattr(stream, "rate", None) and getattr(stream, "channels", None)):  # none without a known codec
             self.close()
             raise DecodingError("does not decode")
@@ -96,7 +106,9 @@ class FFmpegDecoder:
 
     def frames(self) -> Iterator[av.AudioFrame]:
         """Decoded frames; packets that do not decode are skipped. Raises ``DecodingError`` if those are the most."""
-        good, bad = 0, 0
+        good, bad, skipped = 0, 0, 0
+        reach = RESERVOIR if self.stream.codec_context.name.startswith("mp3") else 0
+        kept: deque[av.AudioFrame] = deque()
         packets = self.container.demux(self.stream)
         while True:
             try:
@@ -105,10 +117,19 @@ class FFmpegDecoder:
                 break
             except av.FFmpegError:
                 bad += 1
+                kept.clear()
+                skipped = reach
                 continue
             good += 1
-            yield from decoded
+            for frame in decoded:
+                if skipped:
+                    skipped -= 1
+                else:
+                    kept.append(frame)
+            while len(kept) > reach:
+                yield kept.popleft()
         self.damaged = bad > 0
+        yield from kept
         if bad > good:
             raise DecodingError("does not decode")
 

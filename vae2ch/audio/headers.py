@@ -6,36 +6,27 @@ to replace, so that libsndfile reads the file right.
 
 import os
 import struct
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from vae2ch.audio import chunks
 from vae2ch.audio.chunks import Chunk, Layout
-from vae2ch.audio.content import HEAD_BYTES
+from vae2ch.audio.content import HEAD_BYTES, is_sound, is_wide_text
 from vae2ch.audio.errors import DecodingError
+from vae2ch.audio.flac import check_flac
+from vae2ch.audio.header import LONGER, MIN_TAIL, UNCLOSED, Header
+from vae2ch.audio.joined import check_joined
+from vae2ch.audio.ogg import check_ogg
+from vae2ch.audio.plain import check_htk, check_nist, check_voc, is_htk
 from vae2ch.audio.writing import SOFTWARE
 
 PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # format tags of WAV
+WIDTHS = {PCM: range(1, 33), IEEE_FLOAT: (32, 64)}  # bits
 UNCOMPRESSED_AIFF = (b"AIFF", b"NONE", b"sowt", b"twos")  # form or compression
 UNKNOWN_SIZE = 0xFFFFFFFF
-MAX_OGG_PAGE = 27 + 255 + 255 * 255  # bytes
-LAST_PAGE = 4  # a flag
 MPEG_HEAD = 4096  # bytes that hold the first frame
 MPEG_LENGTH_MARKS = (b"Xing", b"Info", b"VBRI")
-UNCLOSED = "its recorder did not close it: read to the end"
-LONGER = "longer than its header says: read to the end"
-
-
-@dataclass
-class Header:
-    """What the first bytes of a file say, beyond what libsndfile takes from them."""
-
-    patches: dict[int, bytes] = field(default_factory=dict)  # bytes to replace, by position
-    remarks: list[str] = field(default_factory=list)
-    is_result: bool = False  # written by this program
-    shift: int = 0  # bits by which samples may lie too low in their containers
-    has_length: bool = True  # False: decoders estimate it
+CHECKS = {b"fLaC": check_flac, b"NIST_1A": check_nist, b"Creative Voice": check_voc}
 
 
 def inspect(file: BinaryIO, head: bytes) -> Header:
@@ -53,6 +44,14 @@ def inspect(file: BinaryIO, head: bytes) -> Header:
         check_ogg(file, size, header)
     elif head[:3] == b"ID3" or head[:1] == b"\xff":
         check_mpeg(file, head, header)
+    else:
+        check_joined(file, head, size, header)
+        size = header.end or size
+        for mark, check in CHECKS.items():
+            if head.startswith(mark):
+                check(file, size, header)
+        if is_htk(head):
+            check_htk(head, size, header)
     return header
 
 
@@ -68,9 +67,10 @@ def inspect_chunks(file: BinaryIO, size: int, layout: Layout, head: bytes, heade
             form = file.read(22)
         elif chunk.name == b"LIST":
             header.is_result = names_this_program(file.read(min(max(chunk.size, 0), 256)))
-        elif chunk.name in (b"data", b"SSND"):
-            check_aiff(form, head, chunk, size)
+        elif chunk.name in (b"data", b"SSND", b"BODY"):
             check_length(file, Data(chunk, size, layout, head), header)
+            if not header.patches:
+                check_aiff(form, head, chunk, size)
             return
 
 
@@ -83,6 +83,9 @@ def check_format(chunk: Chunk, fields: bytes, header: Header) -> None:
         (tag,) = struct.unpack("<H", fields[24:])  # the first bytes of its subformat
     if tag not in (PCM, IEEE_FLOAT) or not channels or not bits or not align:
         return
+    if bits not in WIDTHS[tag]:
+        kind = "whole numbers" if tag == PCM else "floating point"
+        raise DecodingError(f"has samples of {bits} bits in {kind}, which are not read; export it with 16 or 24 bits")
     container, rest = divmod(8 * align, channels)
     if container == (bits + 7) // 8 * 8 and not rest:
         return
@@ -108,7 +111,7 @@ def check_aiff(form: bytes, head: bytes, data: Chunk, size: int) -> None:
     if len(form) < 18 or compression not in UNCOMPRESSED_AIFF or data.end > size or data.size <= 8:
         return
     channels, frames, bits = struct.unpack(">HIH", form[:8])
-    if frames * channels * ((bits + 7) // 8) > 1.1 * data.size:
+    if frames != UNKNOWN_SIZE and frames * channels * ((bits + 7) // 8) > 1.1 * data.size:
         raise DecodingError(
             f"its header contradicts itself: {frames} samples of {channels} channel(s) and {bits} bits in "
             f"{data.size - 8} bytes; export it again"
@@ -155,24 +158,25 @@ def check_length(file: BinaryIO, data: Data, header: Header) -> None:
             header.patches |= to_the_end(data)
         if data.layout is chunks.CAF and not is_placeholder:
             header.remarks.append(f"cut short: {chunk.end - size} bytes are missing")
-    elif chunks.begins_again(file, chunk, data.layout, data.head):
-        fate = "read on as samples" if data.layout is chunks.WAVE64 else "not read"
-        header.remarks.append(f"another file is joined to it, whose {size - chunk.end} bytes are {fate}")
+    elif (position := chunks.next_file(file, chunk, size, data.layout)) is not None:
+        header.end_at(position, size)
     elif chunks.is_followed_by_sound(file, chunk, size, data.layout):
         header.remarks.append(UNCLOSED if chunk.size <= 8 else LONGER)
         header.patches |= to_the_end(data)
+    elif chunks.is_followed_by_other(file, chunk, size, data.layout):
+        header.remarks.append(f"{size - chunk.end} bytes after its samples are not read")
     elif chunk.size == 0:  # libsndfile would take what follows for samples
         raise DecodingError("holds no samples")
 
 
 def to_the_end(data: Data) -> dict[int, bytes]:
-    """Bytes to replace, so that libsndfile reads samples to the end of a file; it always does for Wave64."""
+    """Bytes to replace, so that libsndfile reads samples to the end of a file."""
     start, rest = data.chunk.start, data.file_size - data.chunk.start
     if data.layout is chunks.CAF:
         return {start - 8: struct.pack(">q", rest)}
     if data.layout is chunks.WAVE64:
-        return {}
-    if data.head[:4] == b"FORM":
+        return {start - 8: struct.pack("<Q", rest + data.layout.counted)}
+    if data.layout is chunks.AIFF and data.head[:4] == b"FORM" and data.chunk.name == b"SSND":
         return {start - 4: bytes(4)}
     if data.chunk.size == UNKNOWN_SIZE:  # RF64
         return {chunks.RIFF.start + 8: struct.pack("<QQ", data.file_size - 8, rest)}
@@ -182,18 +186,20 @@ def to_the_end(data: Data) -> dict[int, bytes]:
 def check_au(file: BinaryIO, head: bytes, size: int, header: Header) -> None:
     """Check the length of an AU file, which has no chunks."""
     start, length = struct.unpack(">II", head[4:12].ljust(8, b"\0"))
-    if length == UNKNOWN_SIZE or size - start - length < (8 if length == 0 else chunks.MIN_LONGER):
+    if length == UNKNOWN_SIZE or size - start - length < (8 if length == 0 else MIN_TAIL):
         return
     file.seek(start + length)
-    if length and file.read(4) == head[:4]:
-        header.remarks.append(f"another file is joined to it, whose {size - start - length} bytes are not read")
+    if length and is_sound(file.read(HEAD_BYTES)):
+        header.end_at(start + length, size)
         return
     header.patches[8] = struct.pack(">I", UNKNOWN_SIZE)
     header.remarks.append(LONGER if length else UNCLOSED)
 
 
 def check_mpeg(file: BinaryIO, head: bytes, header: Header) -> None:
-    """Note an MPEG file without its length; refuse 8SVX behind an ID3 tag, which libsndfile 1.2 reads without end."""
+    """Note an MPEG file without its length; refuse text, and 8SVX behind a tag: libsndfile 1.2 reads it without end."""
+    if is_wide_text(head):
+        raise DecodingError("does not decode: it is text, not a sound")
     tagged = head[:3] == b"ID3"
     sizes = zip(head[6:10], (21, 14, 7, 0), strict=False)
     file.seek(10 + sum(byte << shift for byte, shift in sizes) if tagged else 0)
@@ -201,16 +207,6 @@ def check_mpeg(file: BinaryIO, head: bytes, header: Header) -> None:
     if tagged and start[:4] == b"FORM" and start[8:12] in (b"8SVX", b"16SV"):
         raise DecodingError("is an 8SVX file behind an ID3 tag; remove the tag")
     header.has_length = any(mark in start for mark in MPEG_LENGTH_MARKS) or b"fLaC" in start[:4]
-
-
-def check_ogg(file: BinaryIO, size: int, header: Header) -> None:
-    """Note a stream without the end of its last page (RFC 3533)."""
-    file.seek(max(0, size - MAX_OGG_PAGE))
-    end = file.read()
-    page = end[max(0, end.rfind(b"OggS")) :]
-    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    if len(page) < 27 + len(segments) + sum(segments) or not page[5] & LAST_PAGE:
-        header.remarks.append("its end is missing")
 
 
 def contradiction(bits: int, channels: int, size: int) -> DecodingError:

@@ -8,13 +8,14 @@ import numpy as np
 import soundfile
 
 from vae2ch.audio.errors import DecodingError
+from vae2ch.audio.lengths import lengths
 from vae2ch.audio.messages import captured_messages
 from vae2ch.audio.patched_file import PatchedFile
 
 BLOCK_SAMPLES = 1 << 16  # of each channel, decoded at once
 MAX_BLOCK_VALUES = 1 << 19  # of all channels
-MAX_CLAIMED = 2**40  # a larger number of samples is a placeholder
-LENGTH_IN_LOG = re.compile(r"^\s*(?:data|SSND|Data Size|Riff size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+DAMAGE = re.compile("error|skipped", re.IGNORECASE)  # in the messages of mpg123
+SEVERAL_BLOCKS = "multi-segment"  # in the log of VOC files, whose heads libsndfile reads as samples
 REASONS = {
     "Format not recognised": "its format is not known",
     "File does not exist or is not a regular file (possibly a pipe?)": "its format is not known",
@@ -28,38 +29,43 @@ BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
 
 class LibsndfileDecoder:
-    """One pass over a file; ``patches`` are bytes to replace, by position. Raises ``DecodingError`` if it is refused.
+    """One pass over a file. Raises ``DecodingError`` if it is refused.
 
-    libsndfile believes the length in a header, and stops at damage. What it prints to the descriptors ``printed`` is
-    kept from the terminal.
+    ``patches`` are bytes to replace, by position; it is read up to the position ``end``. libsndfile stops at damage.
+    What it prints to the descriptors ``printed`` is kept from the terminal.
     """
 
-    def __init__(self, path: Path, patches: dict[int, bytes], printed: Sequence[int]) -> None:
-        self.damaged, self.printed = False, printed
-        self.source = PatchedFile(path, patches) if patches else path  # a path is read faster
+    def __init__(
+        self, path: Path, patches: dict[int, bytes], printed: Sequence[int] = (), end: int | None = None
+    ) -> None:
+        self.damaged, self.printed, self.peak = False, printed, 0.0
+        # a path is read faster
+        self.source = path if not patches and end is None else PatchedFile(path, patches, end)
         with captured_messages(printed):
             self.file = opened(self.source)
+        log = self.file.extra_info
         # python-soundfile would seek before every block, after which MP3 has false samples and FLAC may have none
         self.file.seekable = lambda: False
         self.rate = self.file.samplerate
         self.format = self.file.format
-        frames = self.file.frames
-        self.claimed = frames if frames < MAX_CLAIMED else 0
-        if "should be" in (log := self.file.extra_info) and (found := LENGTH_IN_LOG.search(log)):
-            said, there = map(int, found.groups())
-            if there and there < said < 2**31 - 2**16:  # larger ones are placeholders of streams
-                self.claimed = round(frames * said / there)
+        if self.format == "VOC" and SEVERAL_BLOCKS in log:
+            self.file.close()
+            close(self.source)
+            raise DecodingError("has several blocks")
+        self.claimed, self.remark, self.limit = lengths(self.file, self.format, log)
         self.bits = BITS.get(self.file.subtype, 0)  # 0: not quantised to integers
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Float32 samples [S, C], in blocks. Raises ``DecodingError`` at damage."""
         count = max(1, min(BLOCK_SAMPLES, MAX_BLOCK_VALUES // self.file.channels, self.file.frames + 1))
+        left = self.limit
         with self.file:
             try:
-                while (block := self.read(count)).size:
+                while left > 0 and (block := self.read(min(count, left))).size:
                     yield block
                     if len(block) < count:
                         break
+                    left -= len(block)
             except soundfile.SoundFileError as error:
                 raise DecodingError(reason_of(error)) from None
             finally:
@@ -69,8 +75,14 @@ class LibsndfileDecoder:
         """The next samples [S, C], at most ``count`` of each channel."""
         with captured_messages(self.printed) as messages:
             block = self.file.read(count, dtype="float32", always_2d=True)
-            self.damaged = self.damaged or "error" in messages().lower()
-        return block
+            printed = messages()
+        if not printed or not DAMAGE.search(printed):
+            if self.format == "MP3":
+                self.peak = float(np.abs(block).max(initial=self.peak))
+            return block
+        self.damaged = True
+        limit = self.peak or 1.0
+        return np.clip(block, -limit, limit) if self.format == "MP3" else block  # there may be false samples in it
 
 
 def opened(source: Path | PatchedFile) -> soundfile.SoundFile:

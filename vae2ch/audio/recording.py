@@ -33,6 +33,7 @@ class Decoder(Protocol):
     rate: int  # Hz
     claimed: int  # samples per channel that the file says it has; 0 if it does not say
     bits: int  # of samples quantised to integers, else 0
+    remark: str  # on a length that is not the one claimed, or ""
     damaged: bool  # whether something was skipped, known at the end
 
     def blocks(self) -> Iterator[np.ndarray]:
@@ -57,7 +58,7 @@ class Attempt:
         """Decode and measure the file."""
         try:
             self.decoder = decoder = self.make()
-            self.claimed_seconds = decoder.claimed / decoder.rate
+            self.claimed_seconds, self.remark = decoder.claimed / decoder.rate, decoder.remark
             if isinstance(decoder, LibsndfileDecoder) and decoder.format not in STREAMED_FORMATS:
                 self.slack = EXACT_SECONDS
             for block in decoder.blocks():
@@ -140,27 +141,29 @@ def open_recording(path: Path) -> Recording:
 
 def best_attempt(path: Path, header: headers.Header, head: bytes) -> Attempt:
     """What libsndfile decodes or, if FFmpeg decodes more, that. Raises ``DecodingError`` if there is nothing."""
-    first = Attempt(lambda: LibsndfileDecoder(path, header.patches, content.decoder_prints(head))).run()
-    if is_complete(first, path):
+    first = Attempt(lambda: LibsndfileDecoder(path, header.patches, content.decoder_prints(head), header.end)).run()
+    if is_complete(first, path, header):
         return first
-    from vae2ch.audio.ffmpeg import FFmpegDecoder  # here, as few files need it
+    from vae2ch.audio.ffmpeg import NO_SOUND, FFmpegDecoder  # here, as few files need it
 
-    second = Attempt(lambda: FFmpegDecoder(path, header.patches)).run()
+    second = Attempt(lambda: FFmpegDecoder(path, header.patches, header.end)).run()
     best = second if second.seconds > first.seconds + (MISSING_SECONDS if first.seconds else 0) else first
     if best is second and first.claimed_seconds:
         if first.claimed_seconds < best.seconds - MISSING_SECONDS:
-            best.remark = f"its header says {first.claimed_seconds:.1f} s; {best.seconds:.1f} s are read"
+            best.remark = false_length(first.claimed_seconds, best.seconds)
         else:
             best.claimed_seconds, best.slack = first.claimed_seconds, first.slack
     best.packet_seconds = first.packet_seconds
     if not best.statistics.samples:
         if first.decoder and not first.error:
             raise DecodingError("holds no samples")
+        if second.error == NO_SOUND:
+            raise DecodingError(NO_SOUND)
         raise DecodingError(f"does not decode: {content.describe(head) or f'{first.error}; {CONVERT}'}")
     return best
 
 
-def is_complete(attempt: Attempt, path: Path) -> bool:
+def is_complete(attempt: Attempt, path: Path, header: headers.Header) -> bool:
     """Whether libsndfile has decoded all of a file."""
     decoder = attempt.decoder
     if not isinstance(decoder, LibsndfileDecoder) or attempt.error or not attempt.statistics.samples:
@@ -172,7 +175,7 @@ def is_complete(attempt: Attempt, path: Path) -> bool:
     from vae2ch.audio.ffmpeg import FFmpegDecoder
 
     try:
-        attempt.packet_seconds = FFmpegDecoder(path).seconds()
+        attempt.packet_seconds = FFmpegDecoder(path, header.patches, header.end).seconds()
     except DecodingError:
         return True
     return attempt.packet_seconds < attempt.seconds + MISSING_SECONDS
@@ -185,7 +188,7 @@ def recording(attempt: Attempt, header: headers.Header) -> Recording:
     if not SAMPLE_RATES_HZ[0] <= decoder.rate <= SAMPLE_RATES_HZ[1]:
         raise DecodingError("claims a sample rate of {} Hz; {} to {} are read".format(decoder.rate, *SAMPLE_RATES_HZ))
     check_samples(max(statistics.high, -statistics.low), statistics.total)
-    remarks = [*header.remarks, *length_remarks(attempt, header.has_length)]
+    remarks = [*header.remarks, *length_remarks(attempt, header)]
     channel = statistics.loudest_channel()
     if channel is not None:
         remarks.append(f"its channels cancel each other: channel {channel + 1} is used instead of their mean")
@@ -207,19 +210,32 @@ def recording(attempt: Attempt, header: headers.Header) -> Recording:
     return Recording(decoder.rate, statistics.samples, peak, "; ".join(remarks), header.is_result, silence, blocks)
 
 
-def length_remarks(attempt: Attempt, has_length: bool) -> Iterator[str]:
+def length_remarks(attempt: Attempt, header: headers.Header) -> Iterator[str]:
     """What is unusual about the length of a file, or missing in it."""
-    found, claimed = attempt.seconds, attempt.claimed_seconds if has_length else 0.0
-    delay = MAX_DELAY / attempt.decoder.rate if attempt.decoder else 0.0
-    if attempt.packet_seconds > found + MISSING_SECONDS + delay:
+    assert attempt.decoder is not None
+    found, rate = attempt.seconds, attempt.decoder.rate
+    claimed = (header.samples / rate or attempt.claimed_seconds) if header.has_length else 0.0
+    if attempt.packet_seconds > found + MISSING_SECONDS + MAX_DELAY / rate:
         claimed = max(claimed, attempt.packet_seconds)
     if attempt.remark:
         yield attempt.remark
     elif claimed > found + attempt.slack:
-        digits = 1 if claimed - found > 0.5 else 3
-        yield f"damaged or cut short: {found:.{digits}f} of {claimed:.{digits}f} s"
-    elif attempt.error or (attempt.decoder and attempt.decoder.damaged):
+        yield "damaged or cut short: {} of {} s".format(*distinct(found, claimed))
+    elif attempt.error or attempt.decoder.damaged:
         yield f"damaged: the {found:.1f} s that decode are used"
+    elif header.samples and found > claimed:
+        yield false_length(claimed, found)
+
+
+def false_length(claimed: float, found: float) -> str:
+    """Remark on a file that is longer, in seconds, than it says."""
+    return "its header says {} s; {} s are read".format(*distinct(claimed, found))
+
+
+def distinct(*seconds: float) -> list[str]:
+    """Numbers with as many digits as show that they differ."""
+    digits = 1 if max(seconds) - min(seconds) > 0.5 else 3
+    return [f"{number:.{digits}f}" for number in seconds]
 
 
 def offset_of(statistics: Statistics, bits: int, blocks: Callable[[], Iterator[np.ndarray]]) -> float:
