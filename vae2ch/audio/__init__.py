@@ -1,7 +1,7 @@
 """Sound files: find, decode, resample, write. libsndfile reads most formats, FFmpeg (inside PyAV) the others."""
 
 from vae2ch.audio.errors import DecodingError, UnreadableError
-from vae2ch.audio.headers import is_result
+from vae2ch.audio.inspection import is_result
 from vae2ch.audio.listing import Listing, list_files, printable, summarise
 from vae2ch.audio.recording import Recording, decode, load, open_recording
 from vae2ch.audio.resampling import resample, resample_blocks

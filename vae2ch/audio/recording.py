@@ -8,9 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from vae2ch.audio import content, headers
+from vae2ch.audio import content
 from vae2ch.audio.errors import DecodingError, UnreadableError
+from vae2ch.audio.header import Header
 from vae2ch.audio.holes import hole_samples
+from vae2ch.audio.inspection import inspect
 from vae2ch.audio.libsndfile import LibsndfileDecoder
 from vae2ch.audio.mixing import Statistics, is_constant, measure, mix
 from vae2ch.audio.resampling import resample_blocks
@@ -131,7 +133,7 @@ def open_recording(path: Path) -> Recording:
         check_regular_file(path)
         with path.open("rb", buffering=HEAD_BUFFER) as file:
             head = file.read(content.HEAD_BYTES)
-            header = headers.inspect(file, head)
+            header = inspect(file, head)
         # samples that are not finite are refused after the first pass, through which they go without a warning
         with np.errstate(over="ignore", invalid="ignore"):
             return recording(best_attempt(path, header, head), header)
@@ -139,7 +141,7 @@ def open_recording(path: Path) -> Recording:
         raise UnreadableError.of(error) from None
 
 
-def best_attempt(path: Path, header: headers.Header, head: bytes) -> Attempt:
+def best_attempt(path: Path, header: Header, head: bytes) -> Attempt:
     """What libsndfile decodes or, if FFmpeg decodes more, that. Raises ``DecodingError`` if there is nothing."""
     first = Attempt(lambda: LibsndfileDecoder(path, header.patches, content.decoder_prints(head), header.end)).run()
     if is_complete(first, path, header):
@@ -163,7 +165,7 @@ def best_attempt(path: Path, header: headers.Header, head: bytes) -> Attempt:
     return best
 
 
-def is_complete(attempt: Attempt, path: Path, header: headers.Header) -> bool:
+def is_complete(attempt: Attempt, path: Path, header: Header) -> bool:
     """Whether libsndfile has decoded all of a file."""
     decoder = attempt.decoder
     if not isinstance(decoder, LibsndfileDecoder) or attempt.error or not attempt.statistics.samples:
@@ -181,7 +183,7 @@ def is_complete(attempt: Attempt, path: Path, header: headers.Header) -> bool:
     return attempt.packet_seconds < attempt.seconds + MISSING_SECONDS
 
 
-def recording(attempt: Attempt, header: headers.Header) -> Recording:
+def recording(attempt: Attempt, header: Header) -> Recording:
     """The recording of an attempt. Raises ``DecodingError`` if its samples cannot be used."""
     decoder, statistics = attempt.decoder, attempt.statistics
     assert decoder is not None
@@ -210,7 +212,7 @@ def recording(attempt: Attempt, header: headers.Header) -> Recording:
     return Recording(decoder.rate, statistics.samples, peak, "; ".join(remarks), header.is_result, silence, blocks)
 
 
-def length_remarks(attempt: Attempt, header: headers.Header) -> Iterator[str]:
+def length_remarks(attempt: Attempt, header: Header) -> Iterator[str]:
     """What is unusual about the length of a file, or missing in it."""
     assert attempt.decoder is not None
     found, rate = attempt.seconds, attempt.decoder.rate
@@ -244,7 +246,7 @@ def offset_of(statistics: Statistics, bits: int, blocks: Callable[[], Iterator[n
     return offset if offset and is_constant(blocks(), offset) else 0.0
 
 
-def scale_of(header: headers.Header, statistics: Statistics) -> float:
+def scale_of(header: Header, statistics: Statistics) -> float:
     """Factor of samples that lie in the lower bits of their containers, else 1."""
     highest = 2.0**-header.shift
     return 2.0**header.shift if header.shift and max(statistics.high, -statistics.low) <= highest else 1.0

@@ -1,4 +1,4 @@
-"""Headers of uncompressed formats, read before decoding: lengths that were never filled in, contradictions, marks.
+"""Inspection of a file before it is decoded: lengths that were never filled in, contradictions, joined files, marks.
 
 RIFF and RF64 (EBU Tech 3306), AIFF and AU begin with chunks or fields of fixed places; ``inspect`` returns the bytes
 to replace, so that libsndfile reads the file right.
