@@ -10,7 +10,7 @@ import numpy as np
 
 from vae2ch.audio import content, headers
 from vae2ch.audio.errors import DecodingError, UnreadableError
-from vae2ch.audio.holes import hole_samples
+from vae2ch.audio.holes import hole_bytes, hole_samples
 from vae2ch.audio.libsndfile import LibsndfileDecoder
 from vae2ch.audio.mixing import Statistics, is_constant, measure, mix
 from vae2ch.audio.resampling import resample_blocks
@@ -79,13 +79,20 @@ class Attempt:
 
     def again(self, channel: int | None) -> Iterator[np.ndarray]:
         """The samples once more, as the mean of the channels or one of them: blocks [S]."""
+        if self.kept is not None and channel is None:
+            yield from (mono for _, mono in self.kept)
+        else:
+            yield from (mix(block, channel) for block in self.channels())
+
+    def channels(self) -> Iterator[np.ndarray]:
+        """The samples of all channels once more: blocks [S, C]."""
         if self.kept is not None:
-            yield from (mono if channel is None else mix(block, channel) for block, mono in self.kept)
+            yield from (block for block, _ in self.kept)
             return
         left = self.statistics.samples
         try:
             for block in self.make().blocks():
-                yield mix(block[:left], channel)
+                yield block[:left]
                 left -= min(left, len(block))
         except UnreadableError:
             raise
@@ -133,7 +140,7 @@ def open_recording(path: Path) -> Recording:
             header = headers.inspect(file, head)
         # samples that are not finite are refused after the first pass, through which they go without a warning
         with np.errstate(over="ignore", invalid="ignore"):
-            return recording(best_attempt(path, header, head), header)
+            return recording(best_attempt(path, header, head), header, path)
     except (OSError, MemoryError) as error:
         raise UnreadableError.of(error) from None
 
@@ -178,7 +185,7 @@ def is_complete(attempt: Attempt, path: Path) -> bool:
     return attempt.packet_seconds < attempt.seconds + MISSING_SECONDS
 
 
-def recording(attempt: Attempt, header: headers.Header) -> Recording:
+def recording(attempt: Attempt, header: headers.Header, path: Path) -> Recording:
     """The recording of an attempt. Raises ``DecodingError`` if its samples cannot be used."""
     decoder, statistics = attempt.decoder, attempt.statistics
     assert decoder is not None
@@ -201,8 +208,7 @@ def recording(attempt: Attempt, header: headers.Header) -> Recording:
         for mono in attempt.again(channel):
             yield mono if scale == 1 and offset == 0 else np.float32(scale) * (mono - np.float32(offset))
 
-    if statistics.has_zeros and (zeros := hole_samples(attempt.again(channel), peak / scale)):
-        remarks.append(f"holes of zeros, {zeros / decoder.rate:.1f} s in all")
+    remarks += hole_remarks(attempt, path, peak / scale)
     silence = reason_for_silence(scale * statistics.low, scale * statistics.high, decoder.bits)
     return Recording(decoder.rate, statistics.samples, peak, "; ".join(remarks), header.is_result, silence, blocks)
 
@@ -220,6 +226,19 @@ def length_remarks(attempt: Attempt, has_length: bool) -> Iterator[str]:
         yield f"damaged or cut short: {found:.{digits}f} of {claimed:.{digits}f} s"
     elif attempt.error or (attempt.decoder and attempt.decoder.damaged):
         yield f"damaged: the {found:.1f} s that decode are used"
+
+
+def hole_remarks(attempt: Attempt, path: Path, peak: float) -> Iterator[str]:
+    """Holes in a sound, or in the bytes of a file that is not PCM and decodes as if it were whole."""
+    decoder = attempt.decoder
+    assert decoder is not None
+    if attempt.statistics.may_have_hole and (missing := hole_samples(attempt.channels(), peak)):
+        yield f"holes, in which samples stay at one value: {missing / decoder.rate:.2f} s in all"
+    elif not decoder.bits and not decoder.damaged and not attempt.error:
+        with path.open("rb") as file:
+            missing = hole_bytes(file)
+        if missing:
+            yield f"holes, in which bytes are all 0 or all 255: {missing} bytes in all"
 
 
 def offset_of(statistics: Statistics, bits: int, blocks: Callable[[], Iterator[np.ndarray]]) -> float:
