@@ -17,9 +17,9 @@ NEIGHBOURS = 4  # different values on each side; the first one may be cut in two
 STRIDE = MIN_SAMPLES // 8  # half of a hole lies in one block, and has four samples that are so far apart
 SECTOR = 512  # bytes; a hole consists of whole sectors
 MIN_SECTORS = 4
-EDGE = 4  # bytes, which are not all the same just before and behind a hole
 CHUNK = 1 << 20  # bytes read at once
-OTHER = -1
+FILLED = np.array([0, 2**32 - 1], np.uint32)  # words of bytes that are all 0 or all 255
+OTHER = np.uint32(1)
 
 
 def may_have_hole(block: np.ndarray) -> bool:
@@ -80,19 +80,22 @@ def hole_bytes(file: BinaryIO) -> int:
 
     A codec has such bytes for silence too, which begins and ends within a sector.
     """
-    kinds = [np.zeros((3, 0), int)]
+    found = [np.zeros((3, 0), np.uint32)]
     while data := file.read(CHUNK):
-        sectors = np.frombuffer(data, np.uint8, len(data) // SECTOR * SECTOR).reshape(-1, SECTOR)
-        kinds.append(np.stack([filled_with(sectors[:, part]) for part in (np.s_[:EDGE], np.s_[:], np.s_[-EDGE:])]))
-    heads, wholes, tails = np.concatenate(kinds, axis=1)
-    edges = np.flatnonzero(np.diff(wholes)) + 1
+        words = np.frombuffer(data, np.uint32, len(data) // SECTOR * (SECTOR // 4)).reshape(-1, SECTOR // 4)
+        found.append(np.stack([words[:, 0], contents(words), words[:, -1]]))
+    heads, kinds, tails = np.concatenate(found, axis=1)
+    edges = np.flatnonzero(kinds[1:] != kinds[:-1]) + 1
     starts, ends = edges[:-1], edges[1:]
-    kind = wholes[starts]
+    kind = kinds[starts]
     sharp = (kind != tails[starts - 1]) & (kind != heads[ends])
     return SECTOR * int((ends - starts)[sharp & (kind != OTHER) & (ends - starts >= MIN_SECTORS)].sum())
 
 
-def filled_with(rows: np.ndarray) -> np.ndarray:
-    """The byte, 0 or 255, that all bytes of a row [N, B] are, or ``OTHER``  [N]"""
-    first = rows[:, 0].astype(int)
-    return np.where(np.isin(first, (0, 255)) & (rows == rows[:, :1]).all(axis=1), first, OTHER)
+def contents(words: np.ndarray) -> np.ndarray:
+    """The word that fills a sector of words [N, W], if its bytes are all 0 or all 255, else ``OTHER``  [N]"""
+    first = words[:, 0]
+    filled = np.isin(first, FILLED) & (first == words[:, -1])
+    likely = np.flatnonzero(filled)  # few, so that not all words are compared
+    filled[likely] = (words[likely] == words[likely, :1]).all(axis=1)
+    return np.where(filled, first, OTHER)
