@@ -8,7 +8,7 @@ from vae2ch.data import pauses
 from vae2ch.data.dataset import SoundDataset
 from vae2ch.data.pauses import FRAME_SAMPLES, audible_frames
 
-RATE = 8000
+RATE = 16000
 SEGMENT = RATE // 2
 REST = 10  # seconds after the note
 
@@ -115,6 +115,7 @@ RAIN = {
     "rain and a click": np.concatenate([hiss(5, 0.01), np.full(30, 0.9), hiss(5, 0.01, seed=1)]),
     "rain and clicks": np.concatenate([part for seed in range(4) for part in (hiss(2, 0.005, seed), np.ones(20))]),
     "a hum alone": hum(0.3),
+    "fast clicks over hiss": hiss() + 0.9 * (np.arange(REST * RATE) % 1500 < 300) * hiss(peak=1, seed=1),
 }
 FADES = {
     "a plain decay": tone(10, decay=0.6),

@@ -16,10 +16,10 @@ MAX_STEP = 0.04  # change of the level from part to part, as a logarithm; a long
 MAX_FLOOR = 0.03  # -30 dB relative to the loudest two frames; louder is part of the sound
 WINDOW_FRAMES = 8  # of which spectra are computed
 MIN_WINDOWS, MAX_WINDOWS = 4, 64
-BAND_BINS = 32  # of the bands in a spectrum; hum is in the lowest one
+BAND_BINS = 16  # of the bands in a spectrum; hum is in the lowest one
 SPREAD = (10, 90)  # percentiles of the energy of a band over time
 MAX_SPREAD = 2.0  # between these, as a logarithm (9 dB); music has a larger one, however soft it is
-MIN_FLATNESS = 0.5  # geometric by arithmetic mean of the energy in a band; noise has over 0.7, tones have under 0.35
+MIN_FLATNESS = 0.5  # geometric by arithmetic mean of the energy in a band; noise has over 0.7, tones have under 0.2
 
 
 def frame_size(length: int) -> int:
@@ -82,7 +82,7 @@ def quiet_windows(frames: np.ndarray, quiet: np.ndarray, audible: np.ndarray) ->
     whole = np.convolve(quiet[: len(frames)], np.ones(WINDOW_FRAMES), "valid") == WINDOW_FRAMES
     first = np.flatnonzero(whole & audible[: whole.size])
     chosen = first[np.linspace(0, max(0, first.size - 1), min(first.size, MAX_WINDOWS)).astype(int)]
-    windows = frames[chosen[:, None] + np.arange(WINDOW_FRAMES)].reshape(chosen.size, -1)
+    windows = frames[chosen[:, None] + np.arange(WINDOW_FRAMES)].reshape(chosen.size, WINDOW_FRAMES * frames.shape[1])
     return windows - windows.mean(axis=1, keepdims=True)
 
 
