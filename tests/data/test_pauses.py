@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.data.helpers import sound
 from vae2ch.data import pauses
 from vae2ch.data.dataset import SoundDataset
 from vae2ch.data.pauses import FRAME_SAMPLES, audible_frames
+from vae2ch.data.scan import scan
 
 RATE = 16000
 SEGMENT = RATE // 2
@@ -96,6 +98,17 @@ def test_what_follows_a_note_is_skipped_and_counted(wave):
 def test_a_floor_may_be_an_eighth_of_a_sound():
     wave = np.concatenate([*(tone(0.5, hertz, decay=2) for hertz in range(200, 1600, 10)), np.zeros(REST * RATE)])
     assert dataset(wave + hiss(REST + 70)).skipped["a.wav"] == pytest.approx(REST * RATE, abs=SEGMENT)
+
+
+@pytest.mark.parametrize("peak", [0.5, 0.1, 0.05])
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_the_noise_of_8_bits_is_a_pause_however_quiet_the_note_is(peak, rate, tmp_path):
+    wave = np.concatenate([tone(peak=peak), np.zeros(REST * RATE)])
+    dither = np.random.default_rng(0).triangular(-1, 0, 1, wave.size) / 2**7
+    soundfile.write(tmp_path / "a.wav", rounded(wave + dither, 8), rate, subtype="PCM_U8")
+    found = SoundDataset(scan(tmp_path, RATE).sounds, SEGMENT)
+    assert found.skipped["a.wav"] > RATE / rate * REST * RATE - 2 * SEGMENT
+    assert found.excerpts[0][1] == 0
 
 
 @pytest.mark.parametrize("floor", [np.zeros(REST * RATE), hiss(), hum(), np.full(REST * RATE, 0.01)])

@@ -6,7 +6,7 @@ only the bytes tell.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from pathlib import Path
 
 import numpy as np
 
@@ -75,15 +75,16 @@ class Channel:
                 yield int(self.places[place]), int(self.places[place + 1])
 
 
-def hole_bytes(file: BinaryIO) -> int:
+def hole_bytes(path: Path) -> int:
     """Number of bytes in whole sectors of 0 or of 255 in the middle of an encoded file.
 
     A codec has such bytes for silence too, which begins and ends within a sector.
     """
     found = [np.zeros((3, 0), np.uint32)]
-    while data := file.read(CHUNK):
-        words = np.frombuffer(data, np.uint32, len(data) // SECTOR * (SECTOR // 4)).reshape(-1, SECTOR // 4)
-        found.append(np.stack([words[:, 0], contents(words), words[:, -1]]))
+    with path.open("rb") as file:
+        while data := file.read(CHUNK):
+            words = np.frombuffer(data, np.uint32, len(data) // SECTOR * (SECTOR // 4)).reshape(-1, SECTOR // 4)
+            found.append(np.stack([words[:, 0], contents(words), words[:, -1]]))
     heads, kinds, tails = np.concatenate(found, axis=1)
     edges = np.flatnonzero(kinds[1:] != kinds[:-1]) + 1
     starts, ends = edges[:-1], edges[1:]

@@ -119,6 +119,7 @@ class Recording:
     remark: str  # what is unusual about the file, or ""
     is_result: bool  # written by this program
     silence: str  # why it holds no sound, or ""
+    step: float  # of the quantisation of its samples, 0 if not known
     blocks: Callable[[], Iterator[np.ndarray]]  # float32 [S]; to be called any number of times
 
     def resampled(self, rate: int) -> Iterator[np.ndarray]:
@@ -210,7 +211,9 @@ def recording(attempt: Attempt, header: headers.Header, path: Path) -> Recording
 
     remarks += hole_remarks(attempt, path, peak / scale)
     silence = reason_for_silence(scale * statistics.low, scale * statistics.high, decoder.bits)
-    return Recording(decoder.rate, statistics.samples, peak, "; ".join(remarks), header.is_result, silence, blocks)
+    step = scale * 2.0 ** (1 - decoder.bits) if decoder.bits else 0.0
+    remark = "; ".join(remarks)
+    return Recording(decoder.rate, statistics.samples, peak, remark, header.is_result, silence, step, blocks)
 
 
 def length_remarks(attempt: Attempt, has_length: bool) -> Iterator[str]:
@@ -234,11 +237,8 @@ def hole_remarks(attempt: Attempt, path: Path, peak: float) -> Iterator[str]:
     assert decoder is not None
     if attempt.statistics.may_have_hole and (missing := hole_samples(attempt.channels(), peak)):
         yield f"holes, in which samples stay at one value: {missing / decoder.rate:.2f} s in all"
-    elif not decoder.bits and not decoder.damaged and not attempt.error:
-        with path.open("rb") as file:
-            missing = hole_bytes(file)
-        if missing:
-            yield f"holes, in which bytes are all 0 or all 255: {missing} bytes in all"
+    elif not (decoder.bits or decoder.damaged or attempt.error) and (missing := hole_bytes(path)):
+        yield f"holes, in which bytes are all 0 or all 255: {missing} bytes in all"
 
 
 def offset_of(statistics: Statistics, bits: int, blocks: Callable[[], Iterator[np.ndarray]]) -> float:

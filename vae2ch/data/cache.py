@@ -24,7 +24,7 @@ import numpy as np
 import soundfile
 import soxr
 
-VERSION = 2  # raised when decoding or resampling changes its result
+VERSION = 3  # raised when decoding or resampling changes its result
 LIBRARIES = (f"libsndfile {soundfile.__libsndfile_version__}", f"soxr {soxr.__version__}", f"PyAV {version('av')}")
 BYTES_PER_SAMPLE = 4
 ABANDONED_SECONDS = 24 * 3600  # age from which files of samples that no index names are deleted
@@ -41,6 +41,7 @@ class Entry:
     file: str = ""  # of samples
     start: int = 0  # first sample in that file
     samples: int = 0
+    step: float = 0.0  # of quantisation
 
 
 class StoredSamples(NamedTuple):

@@ -23,10 +23,13 @@ class Item(NamedTuple):
     gain: Tensor  # amplitude that the loudest bin of the spectrogram is scaled to, re full scale  [] or [B]
 
 
-def segment_starts(wave: np.ndarray, length: int) -> list[int]:
-    """First samples of the segments of ``wave`` [S]: back to back, skipping pauses; the last one may overlap."""
+def segment_starts(wave: np.ndarray, length: int, step: float = 0.0) -> list[int]:
+    """First samples of the segments of ``wave`` [S]: back to back, skipping pauses; the last one may overlap.
+
+    ``step`` is that of the samples' quantisation, whose noise is a pause too.
+    """
     frame = frame_size(length)
-    audible = np.flatnonzero(audible_frames(wave, frame))
+    audible = np.flatnonzero(audible_frames(wave, frame, step))
     if not audible.size:  # constant
         return [0]
     end = min(wave.size, (int(audible[-1]) + 1) * frame)
@@ -67,7 +70,7 @@ class SoundDataset(Dataset[Item]):
         self.excerpts: list[tuple[Sound, int]] = []  # sounds and first samples
         self.skipped: dict[str, int] = {}  # samples of each file that are in no segment
         for sound in sounds:
-            starts = segment_starts(sound.wave, length)
+            starts = segment_starts(sound.wave, length, sound.step)
             self.excerpts += [(sound, start) for start in starts]
             self.skipped[sound.name] = samples_between(starts, length, sound.samples)
 

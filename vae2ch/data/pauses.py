@@ -10,6 +10,8 @@ BLOCK_FRAMES = 4096  # read at once, as a sound may be hours long
 SILENCE_RATIO = 1e-3  # -60 dB relative to the peak of the sound; below is silence
 FLOOR_RANGE = (3, 12)  # percentiles of the levels between which a floor is level
 FLOOR_SPREAD = 2.0  # ratio of the levels at these percentiles; a sound that fades has a larger one
+ROUNDING_STEPS = 1.5  # level of the noise of rounding with dither, in steps of quantisation, after resampling
+MAX_ROUNDING = 0.25  # relative to the loudest two frames, as MAX_FLOOR
 FLOOR_MARGIN = 2.5  # ratio by which the noise of a floor may exceed its level
 PARTS = 8  # of the frames at the floor, in the order of time
 MAX_STEP = 0.04  # change of the level from part to part, as a logarithm; a long decay has a larger one throughout
@@ -27,13 +29,17 @@ def frame_size(length: int) -> int:
     return FRAME_SAMPLES * max(1, round(length / SEGMENT_FRAMES / FRAME_SAMPLES))
 
 
-def audible_frames(wave: np.ndarray, frame: int = FRAME_SAMPLES) -> np.ndarray:
-    """Whether each frame of ``wave`` [S] is louder than the floors of the sound; the loudest one always is  [frames]"""
+def audible_frames(wave: np.ndarray, frame: int = FRAME_SAMPLES, step: float = 0.0) -> np.ndarray:
+    """Whether each frame of ``wave`` [S] is louder than the floors of the sound; the loudest one always is  [frames]
+
+    ``step`` is that of the samples' quantisation, 0 if it is not known.
+    """
     level = frame_levels(wave, frame)
     audible = level > SILENCE_RATIO * level.max()
     loud = np.minimum(level[:-1], level[1:]).max(initial=0.0)  # of two frames, as a click makes no pause of a sound
+    largest = max(MAX_FLOOR * loud, min(ROUNDING_STEPS * step, MAX_ROUNDING * loud))
     frames = wave[: wave.size // frame * frame].reshape(-1, frame)
-    while limit := floor_limit(frames, level, audible, MAX_FLOOR * loud):
+    while limit := floor_limit(frames, level, audible, largest):
         audible &= level > limit
     return audible
 
