@@ -120,7 +120,7 @@ def of_unknown_length(flac):
     return overwritten(flac, 26, bytes(16))
 
 
-def holed(data, start=0.4, end=0.6):
-    """Contents with zeros in the middle, as an interrupted copy of blocks leaves them."""
+def holed(data, start=0.4, end=0.6, byte=0):
+    """Contents with zeros, or another byte, in the middle, as an interrupted copy of blocks leaves them."""
     first, last = (int(len(data) * share) // 512 * 512 for share in (start, end))
-    return overwritten(data, first, bytes(last - first))
+    return overwritten(data, first, bytes([byte]) * (last - first))

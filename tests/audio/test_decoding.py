@@ -19,7 +19,7 @@ from tests.audio.sounds import (
     written,
 )
 from vae2ch import audio
-from vae2ch.audio import DecodingError, UnreadableError, ffmpeg, libsndfile, recording
+from vae2ch.audio import DecodingError, UnreadableError, attempt, ffmpeg, libsndfile
 
 LOSSLESS = [
     ("wav", "WAV", "PCM_16", 1e-4),
@@ -163,7 +163,7 @@ def test_a_long_file_is_read_twice_with_the_same_samples(tmp_path, monkeypatch, 
         data = data[:8] + bytes(4) + data[12:] if suffix == "unclosed" else data
     path = written(tmp_path / "a.x", data)
     once = audio.decode(path)
-    monkeypatch.setattr(recording, "MAX_KEPT_VALUES", 5 * BLOCKS)
+    monkeypatch.setattr(attempt, "MAX_KEPT_VALUES", 5 * BLOCKS)
     found = audio.open_recording(path)
     blocks = list(found.blocks())
     assert len(blocks) > 10
@@ -180,7 +180,7 @@ def test_a_long_damaged_file_is_read_twice_with_the_same_samples(tmp_path, monke
     path = written(tmp_path / "a.flac", data[: len(data) // 2])
     monkeypatch.setattr(libsndfile, "BLOCK_SAMPLES", BLOCKS)
     once = audio.decode(path)
-    monkeypatch.setattr(recording, "MAX_KEPT_VALUES", BLOCKS)
+    monkeypatch.setattr(attempt, "MAX_KEPT_VALUES", BLOCKS)
     twice = audio.decode(path)
     assert once[0].size > 5 * BLOCKS
     assert np.array_equal(once[0], twice[0])

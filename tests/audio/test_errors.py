@@ -11,7 +11,7 @@ import pytest
 
 from tests.audio.sounds import cut, encoded, ffmpeg_encoded, holed, noise, wav, with_field, written
 from vae2ch import audio
-from vae2ch.audio import DecodingError, UnreadableError, ffmpeg, libsndfile, recording
+from vae2ch.audio import DecodingError, UnreadableError, attempt, ffmpeg, libsndfile, recording
 from vae2ch.audio.messages import captured_messages
 
 WAV = encoded(noise(0.2), suffix="wav")
@@ -102,7 +102,7 @@ def test_an_error_of_the_system_while_a_file_is_read_is_named_so(
 @pytest.mark.parametrize("name", READ_IN_PYTHON)
 def test_an_error_in_the_second_pass_is_named_so(tmp_path, monkeypatch, failing_after, name):
     path = written(tmp_path / f"a.{name}", READ_IN_PYTHON[name])
-    monkeypatch.setattr(recording, "MAX_KEPT_VALUES", 10)
+    monkeypatch.setattr(attempt, "MAX_KEPT_VALUES", 10)
     found = audio.open_recording(path)
     failing_after(8000, OSError(errno.EIO, "Input/output error"))
     with pytest.raises(UnreadableError, match="cannot be read: input/output error"):
@@ -163,7 +163,7 @@ def test_messages_of_libraries_do_not_reach_the_terminal(tmp_path, capfd, name):
 
 
 def test_messages_of_a_second_pass_do_not_reach_the_terminal(tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(recording, "MAX_KEPT_VALUES", 10)
+    monkeypatch.setattr(attempt, "MAX_KEPT_VALUES", 10)
     for name in ("damaged MP3", "damaged AAC", "two MP3s"):
         audio.decode(written(tmp_path / "a.mp3", NOISY[name]))
     assert capfd.readouterr() == ("", "")
@@ -201,7 +201,7 @@ def test_no_file_stays_open(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
 def test_a_file_that_changes_between_two_passes_is_no_shorter_sound(tmp_path, monkeypatch, suffix):
-    monkeypatch.setattr(recording, "MAX_KEPT_VALUES", 10)
+    monkeypatch.setattr(attempt, "MAX_KEPT_VALUES", 10)
     data = encoded(noise(2.0), suffix=suffix)
     found = audio.open_recording(written(tmp_path / "a.x", data))
     written(tmp_path / "a.x", cut(data))

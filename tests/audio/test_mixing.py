@@ -5,7 +5,7 @@ import pytest
 
 from tests.audio.sounds import encoded, kick, noise, tone, written
 from vae2ch import audio
-from vae2ch.audio import recording
+from vae2ch.audio import attempt
 
 RATE = 22050
 WAV = {"format": "WAV", "subtype": "FLOAT"}
@@ -139,7 +139,7 @@ def test_noise_that_cancels_in_a_pause_is_no_reason(decoded):
 def test_samples_of_several_passes_are_those_of_one(tmp_path, monkeypatch):
     path = written(tmp_path / "a.wav", encoded(channels(X + 0.1, -X + 0.1), RATE, **WAV))
     once = audio.decode(path)
-    monkeypatch.setattr(recording, "MAX_KEPT_VALUES", 100)
+    monkeypatch.setattr(attempt, "MAX_KEPT_VALUES", 100)
     twice = audio.decode(path)
     assert np.array_equal(once[0], twice[0])
     assert once[2] == twice[2] != ""

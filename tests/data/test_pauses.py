@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.data.helpers import sound
 from vae2ch.data import pauses
 from vae2ch.data.dataset import SoundDataset
 from vae2ch.data.pauses import FRAME_SAMPLES, audible_frames
+from vae2ch.data.scan import scan
 
-RATE = 8000
+RATE = 16000
 SEGMENT = RATE // 2
 REST = 10  # seconds after the note
 
@@ -69,6 +71,10 @@ FLOORS = {
     "hum of 100 Hz": hum(0.008, 100.0),
     "hum and hiss": hum(0.002) + hiss(peak=0.001),
     "one floor, then another": np.concatenate([hiss(REST / 2), hiss(REST / 2, 0.0009)]),
+    "floors of several levels": np.concatenate([hiss(REST / 3, peak) for peak in (0.006, 0.0015, 0.003)]),
+    "a floor, then digital silence": np.concatenate([hiss(REST / 2), np.zeros(REST * RATE // 2)]),
+    "an offset that decays": 0.1 * np.exp(-time(REST) / 2) + hiss(),
+    "an offset that changes at the beginning": 0.05 + hiss(),
     "a short pause": hiss(2),
 }
 SHAPED = {
@@ -89,6 +95,22 @@ def test_what_follows_a_note_is_skipped_and_counted(wave):
     assert end <= 1.1 * RATE
 
 
+def test_a_floor_may_be_an_eighth_of_a_sound():
+    wave = np.concatenate([*(tone(0.5, hertz, decay=2) for hertz in range(200, 1600, 10)), np.zeros(REST * RATE)])
+    assert dataset(wave + hiss(REST + 70)).skipped["a.wav"] == pytest.approx(REST * RATE, abs=SEGMENT)
+
+
+@pytest.mark.parametrize("peak", [0.5, 0.1, 0.05])
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_the_noise_of_8_bits_is_a_pause_however_quiet_the_note_is(peak, rate, tmp_path):
+    wave = np.concatenate([tone(peak=peak), np.zeros(REST * RATE)])
+    dither = np.random.default_rng(0).triangular(-1, 0, 1, wave.size) / 2**7
+    soundfile.write(tmp_path / "a.wav", rounded(wave + dither, 8), rate, subtype="PCM_U8")
+    found = SoundDataset(scan(tmp_path, RATE).sounds, SEGMENT)
+    assert found.skipped["a.wav"] > RATE / rate * REST * RATE - 2 * SEGMENT
+    assert found.excerpts[0][1] == 0
+
+
 @pytest.mark.parametrize("floor", [np.zeros(REST * RATE), hiss(), hum(), np.full(REST * RATE, 0.01)])
 def test_a_sound_may_begin_with_a_pause_and_have_one_within(floor):
     wave = np.concatenate([floor, tone(), floor, tone(hertz=400)])
@@ -106,6 +128,7 @@ RAIN = {
     "rain and a click": np.concatenate([hiss(5, 0.01), np.full(30, 0.9), hiss(5, 0.01, seed=1)]),
     "rain and clicks": np.concatenate([part for seed in range(4) for part in (hiss(2, 0.005, seed), np.ones(20))]),
     "a hum alone": hum(0.3),
+    "fast clicks over hiss": hiss() + 0.9 * (np.arange(REST * RATE) % 1500 < 300) * hiss(peak=1, seed=1),
 }
 FADES = {
     "a plain decay": tone(10, decay=0.6),
@@ -119,7 +142,19 @@ FADES = {
 }
 
 
-@pytest.mark.parametrize("wave", [*RAIN.values(), *FADES.values()], ids=[*RAIN, *FADES])
+LOUD = np.concatenate([tone(0.5, hertz) for hertz in (300, 450, 200, 600)])
+SOFT = {
+    "a melody": [tone(0.5, hertz, decay=2) for hertz in (220, 330, 262, 392, 294) * 4],
+    "one note, repeated": [tone(0.25, 330, decay=1)] * 40,
+    "a pad": [sum(np.sin(2 * np.pi * hertz * time(REST)) for hertz in (220, 277, 330)) / 6],
+    "a pad over hiss": [sum(np.sin(2 * np.pi * hertz * time(REST)) for hertz in (220, 277, 330)) / 6 + hiss(peak=0.02)],
+    "drum hits": [hits(20, 0.5)],
+    "waves": [hiss(REST, 0.5) * (1 + 0.9 * np.sin(2 * np.pi * time(REST) / 3))],
+}
+SOFT = {name: np.concatenate([LOUD, 0.04 * np.concatenate(parts)]) for name, parts in SOFT.items()}
+
+
+@pytest.mark.parametrize("wave", [*RAIN.values(), *FADES.values(), *SOFT.values()], ids=[*RAIN, *FADES, *SOFT])
 def test_noise_and_what_fades_is_kept_whole(wave):
     assert dataset(wave).skipped["a.wav"] < 0.1 * SEGMENT  # a remainder
 

@@ -55,7 +55,7 @@ REMARKS = {  # what makes the file, and a part of the remark
     "recorder.wav": (unclosed, "its recorder did not close it"),
     "half.flac": (cut, "damaged or cut short"),
     "half.wav": (cut, "damaged or cut short: 1.0 of 2.0 s"),
-    "hole.wav": (with_hole, "holes of zeros, 0.5 s in all"),
+    "hole.wav": (with_hole, "holes, in which samples stay at one value: 0.50 s in all"),
     "low bits.wav": (low_bits, "24 bits in containers of 32"),
 }
 REFUSED = {

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vae2ch.audio.holes import may_have_hole
+
 FRAME_SAMPLES = 256  # whose mean is taken for the estimate of a constant offset
 MIN_FRAMES = 16  # fewer say nothing of an offset
 MIN_OFFSET = 1e-3  # relative to the peak; a smaller offset changes nothing
@@ -27,14 +29,14 @@ class Statistics:
     energy: np.ndarray | None = None  # of each channel, without its offset  [C]
     parts: list[np.ndarray] = field(default_factory=list)  # [P, 2]: mean square of a channel, and of the mean
     means: list[np.ndarray] = field(default_factory=list)  # of frames
-    has_zeros: bool = False  # whether a frame has a mean of 0, as zeros have
+    may_have_hole: bool = False
 
     def add(self, block: np.ndarray, mono: np.ndarray) -> None:
         """Add samples [S, C] and their mean [S]."""
         whole = mono.size // FRAME_SAMPLES * FRAME_SAMPLES
         sums = np.add.reduce(mono[:whole].reshape(-1, FRAME_SAMPLES), axis=1)
         self.means.append(sums / FRAME_SAMPLES)
-        self.has_zeros = self.has_zeros or not sums.all()
+        self.may_have_hole = self.may_have_hole or may_have_hole(block)
         self.total += float(np.add.reduce(sums)) + float(np.add.reduce(mono[whole:]))
         self.samples += mono.size
         self.low = min(self.low, float(np.minimum.reduce(mono)))

@@ -58,7 +58,7 @@ def block_limits(sound: Sound, segment: int, *, validation: float, test: float) 
     """First sample and end of each split's block, which has its share of the segments; none if those are few."""
     if sound.samples < MIN_SEGMENTS * segment:
         return {}
-    starts = segment_starts(sound.wave, segment)  # not of the samples, which may be pauses
+    starts = segment_starts(sound.wave, segment, sound.step)  # not of the samples, which may be pauses
     if len(starts) < MIN_SEGMENTS:
         return {}
     test_count, validation_count = (max(1, int(fraction * len(starts))) for fraction in (test, validation))

@@ -41,6 +41,7 @@ class Entry:
     file: str = ""  # of samples
     start: int = 0  # first sample in that file
     samples: int = 0
+    step: float = 0.0  # of quantisation
 
 
 class StoredSamples(NamedTuple):

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vae2ch import audio
-from vae2ch.data.pauses import FRAME_SAMPLES, audible_frames
+from vae2ch.data.pauses import audible_frames, frame_size
 from vae2ch.data.scan import Sound
 
 MIN_REMAINDER = 0.1  # of a segment; a shorter remainder at the end of a sound is dropped
@@ -23,17 +23,21 @@ class Item(NamedTuple):
     gain: Tensor  # amplitude that the loudest bin of the spectrogram is scaled to, re full scale  [] or [B]
 
 
-def segment_starts(wave: np.ndarray, length: int) -> list[int]:
-    """First samples of the segments of ``wave`` [S]: back to back, skipping pauses; the last one may overlap."""
-    audible = np.flatnonzero(audible_frames(wave))
+def segment_starts(wave: np.ndarray, length: int, step: float = 0.0) -> list[int]:
+    """First samples of the segments of ``wave`` [S]: back to back, skipping pauses; the last one may overlap.
+
+    ``step`` is that of the samples' quantisation, whose noise is a pause too.
+    """
+    frame = frame_size(length)
+    audible = np.flatnonzero(audible_frames(wave, frame, step))
     if not audible.size:  # constant
         return [0]
-    end = min(wave.size, (int(audible[-1]) + 1) * FRAME_SAMPLES)
+    end = min(wave.size, (int(audible[-1]) + 1) * frame)
     starts: list[int] = []
     position = 0
     while position < end:
-        ahead = audible[np.searchsorted(audible, position // FRAME_SAMPLES)]
-        start = max(position, int(ahead) * FRAME_SAMPLES)
+        ahead = audible[np.searchsorted(audible, position // frame)]
+        start = max(position, int(ahead) * frame)
         if starts and end - start < MIN_REMAINDER * length:
             break
         if start + length > wave.size:
@@ -66,7 +70,7 @@ class SoundDataset(Dataset[Item]):
         self.excerpts: list[tuple[Sound, int]] = []  # sounds and first samples
         self.skipped: dict[str, int] = {}  # samples of each file that are in no segment
         for sound in sounds:
-            starts = segment_starts(sound.wave, length)
+            starts = segment_starts(sound.wave, length, sound.step)
             self.excerpts += [(sound, start) for start in starts]
             self.skipped[sound.name] = samples_between(starts, length, sound.samples)
 

@@ -29,6 +29,7 @@ class Sound:
     remark: str  # what is unusual about the file, or ""
     samples: int  # length at the model's sample rate
     read: Callable[[], np.ndarray] = field(repr=False, compare=False)  # returns the samples, from disk or memory
+    step: float = 0.0  # of the quantisation of the file's samples, 0 if not known
 
     @property
     def wave(self) -> np.ndarray:
@@ -77,7 +78,7 @@ def read_sound(path: Path, name: str, sample_rate: int, cache: SampleCache, resu
         return decode_sound(path, name, sample_rate, cache, results)
     if entry.refused:
         raise DecodingError(entry.refused)
-    return Sound(name, entry.digest, entry.remark, entry.samples, cache.reader(entry))
+    return Sound(name, entry.digest, entry.remark, entry.samples, cache.reader(entry), entry.step)
 
 
 def decode_sound(path: Path, name: str, sample_rate: int, cache: SampleCache, results: bool) -> Sound:
@@ -125,8 +126,8 @@ def store(name: str, before: str, reading: Reading, cache: SampleCache) -> Sound
     """The sound that a reading gives, its samples stored in the cache, or in memory where that fails."""
     place = cache.append(reading.blocks())
     wave = None if place else np.concatenate(list(reading.blocks()))
-    digest, remark = reading.hash.hexdigest(), reading.recording.remark
+    digest, remark, step = reading.hash.hexdigest(), reading.recording.remark, reading.recording.step
     if wave is None:
-        entry = cache.store(name, Entry(before, digest=digest, remark=remark), place)
-        return Sound(name, digest, remark, entry.samples, cache.reader(entry))
-    return Sound(name, digest, remark, wave.size, partial(np.asarray, wave))
+        entry = cache.store(name, Entry(before, digest=digest, remark=remark, step=step), place)
+        return Sound(name, digest, remark, entry.samples, cache.reader(entry), entry.step)
+    return Sound(name, digest, remark, wave.size, partial(np.asarray, wave), step)
