@@ -22,7 +22,7 @@ MAX_COMPARED = 3  # sounds with the nearest prints, whose waveforms are compared
 MAX_PAIRS = 10_000  # whose waveforms are compared, or one for each sound of a larger collection
 JOINED_PEAKS = 4  # the strongest, of which near copies have two in common
 MIN_COMMON_PEAKS = 3  # of all, or as many as there are
-PEAK_TOLERANCE = 0.25  # bins
+PEAK_TOLERANCE = 0.35  # bins
 ROW_BITS, CELL_BITS = 24, 18
 CHUNK = 1 << 16  # pairs
 

@@ -19,6 +19,7 @@ FADE_SECONDS = 0.02  # at the limits of a part, which are not at the same sample
 WHITENING = 0.8  # exponent by which loud bands are reduced
 BAND_RANGE = 1e-2  # energy of a band relative to the loudest; formats differ in weaker ones
 MIN_CORRELATION = 0.93
+MIN_FOR_SECOND = 0.4  # correlation from which pairs are compared without the attack too
 MIN_MIDDLE = 0.8  # correlation of the middle, where noise has more share
 QUIET = 1e-3  # energy of the middle relative to the beginning, below which it is not compared
 MAX_RATIO = 2.0  # between two sounds, of this relative energy
@@ -27,12 +28,14 @@ FINER = 4  # oversampling of lags, so that the highest band agrees at one of the
 
 def are_copies(sounds: Sequence[Sound], onsets: np.ndarray, pairs: np.ndarray, sample_rate: int) -> np.ndarray:
     """Whether pairs of sounds [P, 2], by position in lists of sounds and their onsets [N], are the same take  [P]"""
-    alike = np.zeros(len(pairs), bool)
-    for attack in (True, False):
-        for part in batches(np.flatnonzero(~alike)):
-            waves = parts(sounds, pairs[part], onsets[pairs[part]], sample_rate, attack)
-            waves = waves if attack else fade_in(waves, sample_rate)
-            alike[part] = (correlations(waves, sample_rate) > MIN_CORRELATION).numpy()
+    found = np.zeros(len(pairs))
+    for part in batches(np.arange(len(pairs))):
+        waves = parts(sounds, pairs[part], onsets[pairs[part]], sample_rate)
+        found[part] = correlations(waves, sample_rate)
+    for part in batches(np.flatnonzero((found > MIN_FOR_SECOND) & (found <= MIN_CORRELATION))):
+        waves = parts(sounds, pairs[part], onsets[pairs[part]], sample_rate, attack=False)
+        found[part] = correlations(fade_in(waves, sample_rate), sample_rate)
+    alike = found > MIN_CORRELATION
     for part in batches(np.flatnonzero(alike)):
         alike[part] = middles_agree(sounds, onsets, pairs[part], sample_rate)
     return alike
