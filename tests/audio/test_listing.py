@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -269,6 +271,31 @@ def test_names_of_any_bytes_become_one_line_of_text(place):
     assert printable(Path("a\nb/c\r.wav")) == "a\\nb/c\\r.wav"
     assert printable(Path(os.fsdecode(b"caf\xe9\n.wav"))) == "caf\\xe9\\n.wav"
     assert names(place("new\nline.wav", "太鼓 🥁.wav")) == ["new\nline.wav", "太鼓 🥁.wav"]
+
+
+LOCALE = """
+import sys
+from pathlib import Path
+from vae2ch import audio
+from vae2ch.files import file_name
+root = Path(sys.argv[1])
+for path in audio.list_files(root).files:
+    wave, rate, _ = audio.decode(path)
+    print(audio.printable(path.relative_to(root)).encode(), wave.size)
+audio.write(root / file_name("größer 🥁.wav"), wave, rate)
+"""
+
+
+def test_names_are_the_same_in_a_locale_without_them(place):
+    """As only in a new process, which reads its locale once."""
+    root = place("über.wav", "太鼓.wav", os.fsdecode(b"caf\xe9.wav"))
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOCALE, root], env=os.environ | locale, capture_output=True, text=True, check=True
+    )
+    expected = ("caf\\xe9.wav", "über.wav", "太鼓.wav")
+    assert done.stdout.splitlines() == [f"{name.encode()} 1600" for name in expected]
+    assert (root / "größer 🥁.wav").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(
