@@ -282,7 +282,7 @@ root = Path(sys.argv[1])
 for path in audio.list_files(root).files:
     wave, rate, _ = audio.decode(path)
     print(audio.printable(path.relative_to(root)).encode(), wave.size)
-audio.write(root / file_name("größer 🥁.wav"), wave, rate)
+audio.write(root / file_name("gr\\xf6\\xdfer \\U0001f941.wav"), wave, rate)
 """
 
 
@@ -294,7 +294,7 @@ def test_names_are_the_same_in_a_locale_without_them(place):
         [sys.executable, "-c", LOCALE, root], env=os.environ | locale, capture_output=True, text=True, check=True
     )
     expected = ("caf\\xe9.wav", "über.wav", "太鼓.wav")
-    assert done.stdout.splitlines() == [f"{name.encode()} 1600" for name in expected]
+    assert done.stdout.splitlines() == [f"{name.encode()} 2205" for name in expected]
     assert (root / "größer 🥁.wav").stat().st_size > 1000
 
 
