@@ -123,7 +123,7 @@ def test_other_arguments_are_not_touched(arguments):
 def test_a_folder_may_be_called_by_spaces_alone(place):
     (place / "  ").mkdir()
     check(["data=folder", "data.root=  ", "start=  "])
-    with pytest.raises(InputError, match="write: python train.py data=folder 'data.root=  '$"):
+    with pytest.raises(InputError, match=r"write: python train\.py data=folder 'data\.root=  '$"):
         check(["data=  "])
 
 
