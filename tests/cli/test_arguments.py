@@ -144,6 +144,7 @@ def test_a_folder_may_be_called_by_spaces_alone(place):
         ("-x", r"^-x is not understood \(settings are written key=value"),
         ("--nonsense=3", r"^--nonsense=3 is not understood"),
         ("latent_dim", r"^latent_dim has no value"),
+        ("preset=[light,heavy]", r"^preset=\[light,heavy\]: a run takes one option; .* -m preset=light,heavy$"),
         ("a.txt", r"^a\.txt is a file; data\.root takes a folder"),
     ],
 )

@@ -151,6 +151,9 @@ class Reader:
         value = value or self.next_value()
         if key == "data" and value not in options()["data"] and is_path(value):
             self.folders.append(self.joined(value))
+        elif key in options() and value.startswith("["):
+            names = value.strip("[]").replace(" ", "")
+            self.unknown.append(f"{key}={value}: a run takes one option; a sweep takes several, as -m {key}={names}")
         elif key in PATH_KEYS:
             self.words.append(f"{key}={self.joined(value)}")
         else:
