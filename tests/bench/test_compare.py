@@ -97,7 +97,9 @@ def test_an_unusable_variant_is_refused(folder, variant, message):
 
 
 def test_a_variant_is_a_name_with_overrides_and_patches(folder):
-    options = common.build_parser("compare", "", "").parse_args(["--data", str(folder), "seed=3", "training.kl_weight=1"])
+    options = common.build_parser("compare", "", "").parse_args(
+        ["--data", str(folder), "seed=3", "training.kl_weight=1"]
+    )
     name, config, patches = compare.parse_variant("my name: kernels_4x4 training.kl_weight=2 preset=light", options)
     assert (name, patches) == ("my name", ["kernels_4x4"])
     assert (config.seed, config.training.kl_weight, config.preset) == (3, 2.0, "light")
