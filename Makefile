@@ -5,6 +5,7 @@ ARGS ?=
 # for a target that was asked for, rather than needed by another
 OWN_ARGS = $(if $(filter $@,$(MAKECMDGOALS)),$(ARGS))
 DATA ?=
+export SOUNDS := $(value DATA)# as it was given, with $ and quotes
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
@@ -52,7 +53,7 @@ tensorboard: .venv/installed ## show all runs at http://localhost:6006
 	$(BIN)/tensorboard --logdir outputs --samples_per_plugin audio=200,images=200 $(ARGS)
 
 bench-sound: .venv/installed ## compare a model with PCA, Griffin-Lim and the nearest sound; DATA=DIR MINUTES=10
-	$(BIN)/python -m vae2ch.bench.sound --data "$(DATA)" --minutes $(MINUTES) $(ARGS)
+	$(BIN)/python -m vae2ch.bench.sound --data "$$SOUNDS" --minutes $(MINUTES) $(ARGS)
 
 bench-speed: .venv/installed ## time the training step, the data, synthesis and start
 	$(BIN)/python -m vae2ch.bench.speed $(ARGS)

@@ -71,7 +71,7 @@ def plot(samples, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=2000, help="of the training")
     parser.add_argument("--plot", type=Path, default=Path("soak.png"), help="image of memory and open files")
     arguments = parser.parse_args()

@@ -182,7 +182,7 @@ def torture(place, kills, seed=0, settings=(), report=print):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="of the training, at random times")
     parser.add_argument("--seed", type=int, default=0, help="of the times")
     parser.add_argument("--workers", type=int, default=0, help="processes that read the data")

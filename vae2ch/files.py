@@ -55,6 +55,11 @@ def expand_home(path: str) -> Path:
         raise InputError(f"{path}: there is no such user; give a path without ~") from None
 
 
+def file_name(text: str) -> str:
+    """A text as the name of a file, which is UTF-8 in every locale, like names from elsewhere."""
+    return os.fsdecode(text.encode(errors="surrogateescape"))
+
+
 def sync_folder(folder: Path) -> None:
     """Write the names in a folder to the disk, where the system can."""
     with suppress(OSError):

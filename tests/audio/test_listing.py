@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,41 @@ def test_hidden_files_and_the_folders_of_systems_are_left_out_and_named(place):
     assert ".Trash-1000" in found.left_out["hidden folders"]
 
 
+TRASHES = (".Trash/files", ".local/share/Trash/files", "#recycle", "@eaDir", ".stversions", "$RECYCLE.BIN/S-1-5")
+
+
+def test_links_into_the_trash_are_left_out_and_named(place, tmp_path):
+    root = place("a.wav", ".Trash-1000/files/old.wav", "Trash/info/x.trashinfo", "Trash/files/old.wav")
+    targets = [root / ".Trash-1000" / "files"]
+    for trash in TRASHES:
+        (tmp_path / trash / "kit").mkdir(parents=True)
+        (tmp_path / trash / "kit" / "x.wav").write_bytes(WAV)
+        targets += [tmp_path / trash, tmp_path / trash / "kit", tmp_path / trash / "kit" / "x.wav"]
+    for number, target in enumerate(targets):
+        (root / f"link {number:02d}{target.suffix * target.is_file()}").symlink_to(target)
+    (root / "chain").symlink_to("link 00")
+    found = list_files(root)
+    assert [path.name for path in found.files] == ["a.wav"]
+    assert len(found.left_out["links into trash and system folders"]) == len(targets) + 1
+    assert found.left_out["trash and system folders"] == ["Trash"]
+
+
+def test_links_to_hidden_files_and_folders_are_a_wish(place, tmp_path):
+    root = place("a.wav", ".b.wav", ".mine/c.wav", "trash/can.wav")
+    (tmp_path / ".samples" / ".git" / "annex").mkdir(parents=True)
+    (tmp_path / ".samples" / ".git" / "annex" / "object").write_bytes(WAV)
+    (tmp_path / ".samples" / "d.wav").symlink_to(".git/annex/object")
+    for link, target in {"b.wav": ".b.wav", "mine": ".mine", "samples": tmp_path / ".samples"}.items():
+        (root / link).symlink_to(target)
+    assert names(root) == ["a.wav", "b.wav", "mine/c.wav", "samples/d.wav", "trash/can.wav"]
+
+
+def test_the_trash_is_read_if_it_is_named_itself(place):
+    root = place(".Trash/files/a.wav", ".Trash/files/kit/b.wav", ".Trash/other/c.wav") / ".Trash" / "files"
+    (root / "again").symlink_to(root.parent / "other")
+    assert names(root) == ["a.wav", "again/c.wav", "kit/b.wav"]
+
+
 def test_a_hidden_folder_that_is_named_itself_is_read(place):
     assert names(place(".mine/a.wav") / ".mine") == ["a.wav"]
 
@@ -232,8 +269,33 @@ def test_what_is_left_out_has_one_line_for_each_reason(place):
 
 def test_names_of_any_bytes_become_one_line_of_text(place):
     assert printable(Path("a\nb/c\r.wav")) == "a\\nb/c\\r.wav"
-    assert "\n" not in printable(Path(os.fsdecode(b"caf\xe9\n.wav")))
+    assert printable(Path(os.fsdecode(b"caf\xe9\n.wav"))) == "caf\\xe9\\n.wav"
     assert names(place("new\nline.wav", "太鼓 🥁.wav")) == ["new\nline.wav", "太鼓 🥁.wav"]
+
+
+LOCALE = """
+import sys
+from pathlib import Path
+from vae2ch import audio
+from vae2ch.files import file_name
+root = Path(sys.argv[1])
+for path in audio.list_files(root).files:
+    wave, rate, _ = audio.decode(path)
+    print(audio.printable(path.relative_to(root)).encode(), wave.size)
+audio.write(root / file_name("gr\\xf6\\xdfer \\U0001f941.wav"), wave, rate)
+"""
+
+
+def test_names_are_the_same_in_a_locale_without_them(place):
+    """As only in a new process, which reads its locale once."""
+    root = place("über.wav", "太鼓.wav", os.fsdecode(b"caf\xe9.wav"))
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOCALE, root], env=os.environ | locale, capture_output=True, text=True, check=True
+    )
+    expected = ("caf\\xe9.wav", "über.wav", "太鼓.wav")
+    assert done.stdout.splitlines() == [f"{name.encode()} 2205" for name in expected]
+    assert (root / "größer 🥁.wav").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,18 @@ pytestmark = pytest.mark.slow  # trains a model
 @pytest.fixture(autouse=True)
 def _in_temporary_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # for the cache
+
+
+@pytest.mark.parametrize(
+    "module",
+    [*(f"vae2ch.bench.{name}" for name in ("sound", "speed", "compare", "instruments", "near_copies")), "tests.fuzz"],
+)
+def test_help_has_an_example(module, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["PROGRAM", "--help"])
+    with pytest.raises(SystemExit):
+        importlib.import_module(module).main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if f"python -m {module} " in line and not line.startswith("usage")]
 
 
 def test_the_recommended_preset_is_used_unless_one_is_given(folder):

@@ -42,7 +42,7 @@ def test_a_variant_changes_the_result_and_an_equal_one_does_not(folder, tmp_path
 def test_sizes_and_seeds(folder, monkeypatch):
     torch.set_num_threads(1)  # faster for small spectrograms
     monkeypatch.setattr(compare, "initialise", lambda *_: None)
-    parser = common.build_parser("")
+    parser = common.build_parser("compare", "", "")
     arguments = {"steps": 1, "minutes": None, "seeds": 2, "sizes": [2, 4]}
     parser.set_defaults(**arguments, variant=["float32: trainer.precision=32-true"])
     rows = rows_of(compare.compare(parser.parse_args(["--data", str(folder), *SMALL])))
@@ -91,13 +91,15 @@ def test_cells_have_the_range_of_different_values():
     ("variant", "message"), [("x: kernels_4x5", "did you mean kernels_4x4"), ("preset=heavy", "a name and a colon")]
 )
 def test_an_unusable_variant_is_refused(folder, variant, message):
-    options = common.build_parser("").parse_args(["--data", str(folder)])
+    options = common.build_parser("compare", "", "").parse_args(["--data", str(folder)])
     with pytest.raises(InputError, match=message):
         compare.parse_variant(variant, options)
 
 
 def test_a_variant_is_a_name_with_overrides_and_patches(folder):
-    options = common.build_parser("").parse_args(["--data", str(folder), "seed=3", "training.kl_weight=1"])
+    options = common.build_parser("compare", "", "").parse_args(
+        ["--data", str(folder), "seed=3", "training.kl_weight=1"]
+    )
     name, config, patches = compare.parse_variant("my name: kernels_4x4 training.kl_weight=2 preset=light", options)
     assert (name, patches) == ("my name", ["kernels_4x4"])
     assert (config.seed, config.training.kl_weight, config.preset) == (3, 2.0, "light")

@@ -21,6 +21,7 @@ def place(tmp_path, monkeypatch):
         "outputs/RUN/checkpoints",
         "seed=1",
         "\u201cq\u201d",
+        " led",
     ):
         (tmp_path / name).mkdir(parents=True)
     for name in ("outputs/RUN/run.json", "outputs/RUN/checkpoints/last.ckpt", "mine/a.wav", "mine/b.wav", "a.txt"):
@@ -48,6 +49,9 @@ def place(tmp_path, monkeypatch):
         ("mine", "data=folder data.root=mine"),
         ("mine/a.wav mine/b.wav minutes=1", "minutes=1 data=folder data.root=mine"),
         ("data.root=nsynth", "data=nsynth data.root=nsynth"),
+        ("data.root seed=1", "data=folder data.root=seed=1"),
+        ("data.root ' led'", "data=folder 'data.root= led'"),
+        ("data.root=' /my/sounds'", FOLDER),
         ("data.root=my sounds", "data=folder 'data.root=my sounds'"),
         ("my sounds", "data=folder 'data.root=my sounds'"),
         ("-m data.root=mine,nsynth", "-m data=folder data.root=mine,nsynth"),
@@ -106,11 +110,21 @@ def test_the_line_that_works_is_given(given, works):
         "latent_dimm=3",
         "data=folder data.root=\u201cq\u201d",
         "'data.root=\"a b\"' data=folder",
+        "'data.root= led' data=folder 'start= led'",
+        "-m 'data.root=mine, led' data=folder",
+        "-m 'data.root= led,mine' data=folder",
     ],
 )
 def test_other_arguments_are_not_touched(arguments):
     check(shlex.split(arguments))
     assert Reader(shlex.split(arguments)).words == shlex.split(arguments)
+
+
+def test_a_folder_may_be_called_by_spaces_alone(place):
+    (place / "  ").mkdir()
+    check(["data=folder", "data.root=  ", "start=  "])
+    with pytest.raises(InputError, match=r"write: python train\.py data=folder 'data\.root=  '$"):
+        check(["data=  "])
 
 
 @pytest.mark.parametrize(
@@ -130,6 +144,7 @@ def test_other_arguments_are_not_touched(arguments):
         ("-x", r"^-x is not understood \(settings are written key=value"),
         ("--nonsense=3", r"^--nonsense=3 is not understood"),
         ("latent_dim", r"^latent_dim has no value"),
+        ("preset=[light,heavy]", r"^preset=\[light,heavy\]: a run takes one option; .* -m preset=light,heavy$"),
         ("a.txt", r"^a\.txt is a file; data\.root takes a folder"),
     ],
 )

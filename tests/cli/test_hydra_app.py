@@ -59,6 +59,13 @@ def test_settings_and_commands_appear_without_torch(module):
         (["hydra.run.dir=/proc/nope"], ["/proc/nope"]),
         (["--nonsense"], ["--nonsense", "key=value"]),
         (["name=../../up"], ["name=../../up"]),
+        (["data=folder", "data.root=${oc.env:VAE2CH_UNSET}/a"], ["data.root: ", "variable VAE2CH_UNSET is not set"]),
+        (["name=${oc.env:VAE2CH_UNSET}"], ["name: ", "variable VAE2CH_UNSET is not set"]),
+        (["start=${nowhere:1}"], ["start: Unsupported interpolation type nowhere"]),
+        (["data.cache=${now}"], ["data.cache: Interpolation key 'now' not found"]),
+        (["data=folder", "data.root=${data.root}"], ["data.root: Recursive interpolation"]),
+        (["data=folder", "data.root='a"], ["data.root='a cannot be read: a quote"]),
+        (["start=${seed"], ["start=${seed cannot be read: ", "${ is not closed"]),
     ],
 )
 def test_errors_are_one_line_and_leave_no_files(arguments, parts, tmp_path, refused):

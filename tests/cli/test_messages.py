@@ -23,6 +23,15 @@ def test_the_message_is_one_line_and_the_status_says_what_happened(error, status
     assert capsys.readouterr() == ("", output)
 
 
+def test_a_current_folder_that_was_deleted_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SystemExit), exit_on_error():
+        pytest.fail("nothing can be done there")
+    assert capsys.readouterr().err.startswith("vae2ch: the current folder has been deleted")
+
+
 def test_errors_of_the_program_keep_their_traceback():
     with pytest.raises(ZeroDivisionError), exit_on_error():
         raise ZeroDivisionError

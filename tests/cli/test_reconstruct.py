@@ -124,6 +124,23 @@ def test_outputs_of_the_same_name_are_numbered(tmp_path):
     ]
 
 
+def test_no_output_is_another_one_on_any_disk_or_has_too_long_a_name(tmp_path):
+    names = ["Kick.wav", "kick.flac", "\u00e9.wav", "e\u0301.wav", "A/x.wav", "a/x.wav"]
+    long = [f"{'c' * 252}.au", f"{'c' * 251}.wav", f"{'ü' * 126}.au"]
+    for name in (*names, *long):
+        (tmp_path / "s" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "s" / name).touch()
+    outputs = [output for _, output in commands.output_files([tmp_path / "s"], tmp_path / "out")]
+    found = [output.relative_to(tmp_path / "out").as_posix() for output in outputs]
+    assert found[:2] == ["A/x.wav", "Kick.wav"]
+    assert {"a/x-2.wav", "kick-2.wav", "e\u0301.wav", "\u00e9-2.wav", f"{'ü' * 125}.wav"} < set(found)
+    assert len(found) == len(names) + len(long)
+    (tmp_path / "out" / "A").mkdir(parents=True)
+    (tmp_path / "out" / "a").mkdir()
+    for output in outputs:
+        output.touch(exist_ok=False)
+
+
 def test_an_input_is_never_overwritten(run_folder, sounds):
     before = {path: path.read_bytes() for path in sounds.rglob("*.wav")}
     with pytest.raises(InputError, match=r"click\.wav would overwrite an input"):

@@ -1,6 +1,8 @@
 import hashlib
+import json
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,14 +77,16 @@ def test_only_the_given_paths_are_read(folder):
     assert found.refused == {"missing.wav": "cannot be read: no such file or directory"}
 
 
-def test_a_name_that_is_not_utf8_is_refused_alone(tmp_path, cache):
+def test_names_that_are_not_utf8_are_read_and_cached(tmp_path, cache):
     root = tmp_path / "sounds"
     write_noise(root, "good.wav")
-    with open(bytes(root) + b"/caf\xe9.wav", "wb") as file:
-        file.write((root / "good.wav").read_bytes())
-    found = scan(root, RATE, cache=cache)
-    assert [sound.name for sound in found.sounds] == ["good.wav"]
-    assert found.refused == {"caf\\udce9.wav": "its name is not valid UTF-8; rename it"}
+    for name in (b"/caf\xe9.wav", b"/caf\xe8.wav"):
+        Path(os.fsdecode(bytes(root) + name)).write_bytes((root / "good.wav").read_bytes())
+    for _ in range(2):
+        found = scan(root, RATE, cache=cache)
+        assert [sound.name for sound in found.sounds] == ["caf\\xe8.wav", "caf\\xe9.wav", "good.wav"]
+    for index in cache.glob("*/index.json") if cache else ():
+        assert set(json.loads(index.read_text())) == {sound.name for sound in found.sounds}
 
 
 def test_a_sound_that_is_silent_after_resampling_is_refused(tmp_path):

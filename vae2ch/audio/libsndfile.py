@@ -1,5 +1,6 @@
 """Decode by libsndfile, from the beginning of a file to its end."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -87,8 +88,9 @@ class LibsndfileDecoder:
 
 def opened(source: Path | PatchedFile) -> soundfile.SoundFile:
     """Open a file with libsndfile. Raises ``DecodingError``."""
+    name = os.fsencode(source) if isinstance(source, Path) and os.name == "posix" else source  # of any bytes
     try:
-        return soundfile.SoundFile(source)
+        return soundfile.SoundFile(name)
     except (soundfile.SoundFileError, ValueError, TypeError) as error:  # python-soundfile: no name of a new subtype
         close(source)
         raise DecodingError(reason_of(error)) from None

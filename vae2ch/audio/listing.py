@@ -20,6 +20,7 @@ SYSTEM_FOLDERS = frozenset(
         "network trash folder", "thevolumesettingsfolder", "temporary items",
         "@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "@__thumb", "@tmp", "~snapshot",  # NAS
         "files_trashbin", "files_versions", "_gsdata_", "rdiff-backup-data",  # sync and backup tools
+        ".recycle", ".recycle.bin", ".stversions", ".snapshot", ".snapshots", ".zfs", ".dropbox.cache", ".@__thumb",
     }
 )  # fmt: skip
 RUN_MARK = ".hydra"  # in the folder of a run, from its beginning
@@ -58,15 +59,15 @@ def suffixes_of(names: list[str]) -> str:
 
 
 def printable(path: Path) -> str:
-    """Path as one line of text that can be printed and stored, whatever bytes its name has."""
-    return one_line(path.as_posix().encode(errors="backslashreplace").decode())
+    """Path as one line of text, the same in every locale, that can be printed and stored whatever bytes it has."""
+    return one_line(os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace"))
 
 
 def list_files(root: Path) -> Listing:
     """Sound files below ``root``; links to folders are followed, each place once. Raises ``InputError`` if none.
 
-    Left out are hidden files and folders, trash and version folders of systems, folders of runs, and files that are
-    neither named as a sound nor begin as one.
+    Left out are hidden files and folders, trash and version folders of systems and links into them, folders of runs,
+    and files that are neither named as a sound nor begin as one.
     """
     check_folder(root)
     listing = Listing(root)
@@ -111,7 +112,7 @@ def walk(listing: Listing) -> Iterator[tuple[Path, list[os.DirEntry]]]:
         folders, files = entries_of(folder, listing)
         for entry in reversed(folders):
             path = folder / entry.name
-            if reason := reason_to_skip(path):
+            if reason := reason_to_skip(path) or (entry.is_symlink() and reason_by_target(path, root)):
                 listing.leave_out(reason, path)
             else:
                 (linked if entry.is_symlink() else waiting).append(path)
@@ -133,9 +134,25 @@ def reason_to_skip(folder: Path) -> str:
     """Why a folder holds nothing to train on, or ""."""
     if folder.name.startswith("."):
         return "hidden folders"
-    if folder.name.lower() in SYSTEM_FOLDERS:
+    if is_trash(folder):
         return "trash and system folders"
     return "folders of runs" if os.path.exists(folder / RUN_MARK) else ""
+
+
+def is_trash(folder: Path) -> bool:
+    """Whether a folder is the trash, or has old files or metadata; that of a Linux desktop is ``Trash/files``."""
+    name = folder.name.lower()
+    return name in SYSTEM_FOLDERS or name.startswith(".trash") or (name == "trash" and os.path.isdir(folder / "files"))
+
+
+def reason_by_target(link: Path, root: Path) -> str:
+    """Why what a link leads to is left out, or ""; a hidden target is not, as who made the link wanted it.
+
+    Trash folders in which ``root`` itself lies do not count.
+    """
+    place = Path(os.path.realpath(link))
+    around = (folder for folder in (place, *place.parents) if not root.is_relative_to(folder))
+    return "links into trash and system folders" if any(map(is_trash, around)) else ""
 
 
 def is_folder(entry: os.DirEntry) -> bool:
@@ -183,10 +200,13 @@ def text_of(error: OSError) -> str:
 
 def add_links(listing: Listing) -> None:
     """Add the links to files that are not listed under their own name."""
+    root = Path(os.path.realpath(listing.root))
     listed = {os.path.realpath(path) for path in listing.files} if listing.links else set()
     for path in sorted(listing.links):
         place = os.path.realpath(path)
-        if place in listed:
+        if reason := reason_by_target(path, root):
+            listing.leave_out(reason, path)
+        elif place in listed:
             listing.leave_out("links to files that are listed already", path)
         else:
             listed.add(place)

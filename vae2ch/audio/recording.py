@@ -163,11 +163,7 @@ def joined(blocks: Iterator[np.ndarray]) -> np.ndarray:
 
 
 def check_regular_file(path: Path) -> None:
-    """Raise ``DecodingError`` if a file is empty, not regular, or has a name that libsndfile cannot take."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise DecodingError("its name is not valid UTF-8; rename it") from None
+    """Raise ``DecodingError`` if a file is empty or not regular."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise DecodingError("not a regular file")

@@ -29,9 +29,15 @@ from vae2ch.errors import InputError
 from vae2ch.training import CodecTraining
 
 
-def build_parser(description: str) -> Parser:
-    """Parser of the arguments that all measurements have: ``[--data DIR] [OVERRIDES]``."""
-    parser = Parser(description=description)
+def plain_parser(name: str, description: str, example: str) -> Parser:
+    """Parser of a measurement without arguments; its help ends with an example of them."""
+    program = f"python -m vae2ch.bench.{name}"
+    return Parser(prog=program, description=description, epilog=f"example: {program} {example}")
+
+
+def build_parser(name: str, description: str, example: str) -> Parser:
+    """Parser of the arguments that most measurements have: ``[--data DIR] [OVERRIDES]``."""
+    parser = plain_parser(name, description, example)
     parser.add_argument("--data", metavar="DIR", help="folder of sounds; the built-in notes if not given")
     parser.add_argument("overrides", metavar="OVERRIDES", nargs="*", help="settings, as for train.py")
     return parser

@@ -137,7 +137,11 @@ def compare(options: argparse.Namespace) -> str:
 
 def main() -> None:
     """Print the table; each training is also reported on the standard error as it ends."""
-    parser = common.build_parser("Compare variants of the settings or of the network after equal trainings.")
+    parser = common.build_parser(
+        "compare",
+        "Compare variants of the settings or of the network after equal trainings.",
+        '--data sounds/ --steps 300 --variant "as it is:" --variant "random: start=random"',
+    )
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument("--steps", metavar="N", type=int, help=f"of each training; default: {DEFAULT_STEPS}")
     limit.add_argument("--minutes", metavar="M", type=float, help="of each training")

@@ -13,7 +13,7 @@ import mido
 import numpy as np
 import soundfile
 
-from vae2ch.cli.commands import Parser
+from vae2ch.bench.common import plain_parser
 from vae2ch.cli.messages import exit_on_error
 from vae2ch.errors import InputError
 
@@ -58,10 +58,15 @@ def render(notes: list[tuple[int, int, int]]) -> np.ndarray:
 
 def main() -> None:
     """Write a file for each note that is not silent."""
-    parser = Parser(description="Render notes of General MIDI instruments.")
-    parser.add_argument("folder", type=Path)
-    for name, default in {"first": 0, "programs": 12, "notes": 450, "seed": 0}.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
+    parser = plain_parser("instruments", "Render notes of General MIDI instruments.", "instruments/ --notes 450")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="for the WAV files")
+    for name, default, meaning in (
+        ("first", 0, "number of the first instrument"),
+        ("programs", 12, "instruments"),
+        ("notes", 450, "of all instruments"),
+        ("seed", 0, "of the choice of notes"),
+    ):
+        parser.add_argument(f"--{name}", metavar="N", type=int, default=default, help=f"{meaning}; default: {default}")
     with exit_on_error():
         options = parser.parse_args()
         notes = choose(options.first, options.programs, options.notes, options.seed)

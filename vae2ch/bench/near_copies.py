@@ -3,7 +3,6 @@
 python -m vae2ch.bench.near_copies DIR
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import soundfile
 
 from vae2ch import audio
-from vae2ch.bench.common import one_line_errors
+from vae2ch.bench.common import one_line_errors, plain_parser
 from vae2ch.data.near_copies import recordings_of
 from vae2ch.data.scan import Sound, scan
 
@@ -75,7 +74,7 @@ def alike(sounds: list[Sound]) -> list[list[str]]:
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = plain_parser("near_copies", __doc__.partition("\n")[0], "sounds/")
     parser.add_argument("folder", metavar="DIR", type=Path, help="sounds that are no copies of each other")
     folder = parser.parse_args().folder
     found = scan(folder, SAMPLE_RATE)

@@ -149,7 +149,9 @@ def tables(found: dict, title: str) -> str:
 
 def main() -> None:
     """Train or load, evaluate, print, and write the tables."""
-    parser = common.build_parser("Compare a model with baselines on its test sounds.")
+    parser = common.build_parser(
+        "sound", "Compare a model with baselines on its test sounds.", "--data sounds/ --minutes 10 preset=heavy"
+    )
     parser.add_argument("--minutes", metavar="N", type=float, help="time limit of the training")
     parser.add_argument("--run", type=Path, help="evaluate this run, which had the same DIR and OVERRIDES")
     with common.one_line_errors():

@@ -291,7 +291,7 @@ def measure(config: RunConfig, device: str, batch: int) -> None:
 
 def main() -> None:
     """Parse the arguments and measure."""
-    parser = common.build_parser(__doc__)
+    parser = common.build_parser("speed", __doc__, "--data sounds/ --files 100 1000 representation=44k")
     parser.add_argument(
         "--files",
         metavar="N",

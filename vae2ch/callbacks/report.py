@@ -12,6 +12,7 @@ from vae2ch.callbacks.report_page import SoundRow, write_page
 from vae2ch.callbacks.spectrogram_plot import compare
 from vae2ch.codec import SoundCodec
 from vae2ch.data.dataset import Item
+from vae2ch.files import file_name
 from vae2ch.training import CodecTraining
 
 MAX_STEM = 100  # bytes of a sound's name in file names
@@ -41,9 +42,9 @@ class Report(lightning.Callback):
         made = versions(codec, item, self.seed)
         files = {name: f"{stem}-{name}.wav" for name in made}
         for name, wave in made.items():
-            audio.write(self.folder / files[name], wave.numpy(), codec.sample_rate, result=True)
+            audio.write(self.folder / file_name(files[name]), wave.numpy(), codec.sample_rate, result=True)
         columns = {name: spectrogram_of(codec.representation, made[name]) for name in PLOTTED}
-        compare(columns, codec.representation).savefig(self.folder / f"{stem}.png")
+        compare(columns, codec.representation).savefig(self.folder / file_name(f"{stem}.png"))
         return SoundRow(label, files, f"{stem}.png")
 
     def write_samples(self, codec: SoundCodec) -> list[str]:

@@ -18,7 +18,7 @@ from vae2ch.cli.messages import programs, shell_join
 from vae2ch.config import RunConfig, leaves
 from vae2ch.errors import InputError
 
-SETTING = re.compile(r"-{0,2}([\w./-]+?)\s*[=:]\s*(.*)", re.DOTALL)
+SETTING = re.compile(r"-{0,2}([\w./-]+?)\s*[=:](.*)", re.DOTALL)
 HINT = "settings are written key=value; --help lists them"
 FOR_HYDRA = re.compile(r"(hydra[./]|\+|[^=]*@).*=.*|~[\w.@]+(=.*)?", re.DOTALL)  # added, removed, its own settings
 PATH_KEYS = ("data.root", "data.cache", "start", "resume")
@@ -90,6 +90,11 @@ def is_path(text: str) -> bool:
     return os.path.lexists(text) or bool(re.match(r"[~.]?[/\\]|\.\.|[A-Za-z]:\\|~\w*/|[^=]*\w/", text))
 
 
+def stripped(value: str) -> str:
+    """A value without the spaces before it, unless it is a path with them, or one of several."""
+    return value if any(map(os.path.lexists, (value, *value.split(",")))) else value.lstrip()
+
+
 class Reader:
     """Reads arguments as they were meant.
 
@@ -117,13 +122,13 @@ class Reader:
         elif FOR_HYDRA.fullmatch(word) and not os.path.lexists(word):
             self.words.append(word)
         elif found and found[1] in (*meanings(), *options()):
-            self.assign(found[1], found[2])
+            self.assign(found[1], stripped(found[2]))
         elif (name := known_keys().get(squashed(word))) and (value := self.next_value()):
             self.assign(name, value)
         elif os.path.lexists(word):
             self.folders.append(word)
         elif found and ("=" in word or squashed(found[1]) in known_keys()):
-            self.assign_unknown(word, found[1], found[2])
+            self.assign_unknown(word, found[1], stripped(found[2]))
         else:
             self.read_bare(word)
 
@@ -137,6 +142,8 @@ class Reader:
 
     def starts_setting(self, word: str) -> bool:
         """Whether an argument is an option or has a key."""
+        if os.path.lexists(word):
+            return False
         return "=" in word or word in self.takes_value or squashed(word) in known_keys()
 
     def assign(self, key: str, value: str) -> None:
@@ -144,6 +151,9 @@ class Reader:
         value = value or self.next_value()
         if key == "data" and value not in options()["data"] and is_path(value):
             self.folders.append(self.joined(value))
+        elif key in options() and value.startswith("["):
+            names = value.strip("[]").replace(" ", "")
+            self.unknown.append(f"{key}={value}: a run takes one option; a sweep takes several, as -m {key}={names}")
         elif key in PATH_KEYS:
             self.words.append(f"{key}={self.joined(value)}")
         else:

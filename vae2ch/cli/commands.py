@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +24,7 @@ example: python -m vae2ch reconstruct outputs/RUN song.wav more/ --out made
 """
 MODEL = "a run's folder, or a .ckpt file"
 SOUNDS = "sound files, or folders of them"
+MAX_NAME = 255  # bytes of a file's name
 
 
 class Parser(argparse.ArgumentParser):
@@ -148,19 +150,32 @@ def is_model(path: Path) -> bool:
 
 
 def output_files(inputs: list[Path], folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Pairs of input and output file. Folders keep their tree; outputs of the same name are numbered.
+    """Pairs of input and output file. Folders keep their tree; outputs whose names are alike are numbered.
 
     Files that this program has written are no inputs, unless they are named themselves.
     """
-    taken: set[Path] = set()
+    taken: set[str] = set()
     for given in inputs:
         for file in recordings_in(given) if given.is_dir() else [given]:
             plain = folder / (file.relative_to(given) if given.is_dir() else file.name)
-            output, number = plain.with_suffix(".wav"), 2
-            while output in taken:
-                output, number = plain.with_name(f"{plain.stem}-{number}.wav"), number + 1
-            taken.add(output)
+            number = 1
+            while alike(output := output_file(plain, number)) in taken:
+                number += 1
+            taken.add(alike(output))
             yield file, output
+
+
+def output_file(plain: Path, number: int) -> Path:
+    """Path of a WAV file, numbered from the second on, with a name that is not too long."""
+    stem, ending = plain.stem, ".wav" if number == 1 else f"-{number}.wav"
+    while len(os.fsencode(stem + ending)) > MAX_NAME:
+        stem = stem[:-1]
+    return plain.with_name(stem + ending)
+
+
+def alike(path: Path) -> str:
+    """What is the same for paths that are one file on a disk of a Mac or of Windows."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def recordings_in(folder: Path) -> list[Path]:

@@ -84,7 +84,7 @@ def resume(path: Path, overrides: Sequence[str]) -> None:
     """Go on with the run in a folder or of a checkpoint. Raises ``InputError``."""
     # here, so that error messages need not wait for torch
     from vae2ch.cli import processes
-    from vae2ch.cli.resume import folder_of, plan
+    from vae2ch.cli.resume import folder_of, has_no_time_limit, plan
     from vae2ch.cli.run import run
 
     first = processes.rank() == 0
@@ -95,8 +95,8 @@ def resume(path: Path, overrides: Sequence[str]) -> None:
         for problem in problems if first else []:
             print(f"vae2ch: {problem}; going on from an older one", file=sys.stderr)
         if resumed is None:
-            more = command_to_resume(path, "minutes=+10")
-            print(f"{path} is finished; train it for longer with {more}")
+            limit = "trainer.max_epochs=+20" if has_no_time_limit(folder_of(path)) else "minutes=+10"
+            print(f"{path} is finished; train it for longer with {command_to_resume(path, limit)}")
             return
         if first:
             print(resumed.summary(), flush=True)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from hydra.errors import HydraException, MissingConfigException
-from omegaconf.errors import OmegaConfBaseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from vae2ch import config
 from vae2ch.errors import InputError, suggest
@@ -35,6 +35,11 @@ def explain(error: Exception) -> str:
     for cause in causes:
         if isinstance(cause, InputError):
             return str(cause)
+    if isinstance(error, OverrideParseException):
+        reason = "a quote, a bracket or ${ is not closed, or a value with = or , has no quotes"
+        return f"{error.override} cannot be read: {reason}, as in {QUOTING_EXAMPLE}"
+    if isinstance(error, InterpolationResolutionError):
+        return unresolved(error)
     text = "\n".join(dict.fromkeys(str(cause) for cause in causes))
     if isinstance(error, MissingConfigException) and (found := re.search(r"Could not find '([^']+)'", text)):
         return unknown_option(found[1], text)
@@ -43,10 +48,19 @@ def explain(error: Exception) -> str:
     if found := re.search(r"Error merging override (\S+)", text):
         reason = next((str(cause).splitlines()[0] for cause in causes if isinstance(cause, OmegaConfBaseException)), "")
         return f"{found[1]}: {reason}"
-    if "override" in text or "mismatched input" in text:
+    if "override" in text:
         lines = " ".join(line for line in text.splitlines() if "https://" not in line)
         return f"{lines} (settings are written key=value; a value with = or , needs quotes: {QUOTING_EXAMPLE})"
     return str(error)
+
+
+def unresolved(error: InterpolationResolutionError) -> str:
+    """Message for a setting whose value refers by ``${}`` to something that is not there."""
+    key = "name" if error.full_key in ("hydra.run.dir", "hydra.sweep.dir") else error.full_key
+    text = str(error).splitlines()[0]
+    if found := re.search(r"Environment variable '(.*)' not found", text):
+        text = f"the environment variable {found[1]} is not set; set it, or give another value in its place"
+    return f"{key}: {text}"
 
 
 def unknown_option(name: str, text: str) -> str:

@@ -30,6 +30,7 @@ class ReportedError(InputError):
 def exit_on_error() -> Iterator[None]:
     """Print an ``InputError`` or ``OSError`` as one line and exit with status 2; at Ctrl-C with 130."""
     try:
+        check_current_folder()
         yield
     except ReportedError:
         raise SystemExit(2) from None
@@ -51,6 +52,14 @@ def exit_on_error() -> Iterator[None]:
     except KeyboardInterrupt:
         print("vae2ch: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def check_current_folder() -> None:
+    """Raise ``InputError`` if the current folder has been deleted, without which not even libraries can be loaded."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the current folder has been deleted; change to another one, for example with cd") from None
 
 
 def joined_lines(text: str) -> str:

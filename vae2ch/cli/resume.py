@@ -104,6 +104,12 @@ def folder_of(path: Path) -> Path:
     return path.resolve().parents[1]
 
 
+def has_no_time_limit(folder: Path) -> bool:
+    """Whether a run has been limited by epochs only."""
+    record = read_record(folder)
+    return record is not None and record.config().minutes is None
+
+
 def changed_config(record: RunRecord, overrides: Sequence[str]) -> RunConfig:
     """The settings of a run with overrides. Raises ``InputError`` if one is unknown, wrong or cannot be changed."""
     values = copy.deepcopy(record.settings)
@@ -130,8 +136,8 @@ def assignments(settings: Mapping[str, Any], overrides: Sequence[str]) -> Iterat
             continue
         (override,) = OverridesParser.create().parse_overrides([text])
         # resolved, which also removes the escapes of a path with ${
-        value = OmegaConf.create({"value": override.value()}).value
         key = override.key_or_group
+        value = OmegaConf.create({key: override.value()})[key]
         group = cast(dict, OmegaConf.to_container(option(key, value))) if (CONF / key).is_dir() else {key: value}
         for name, new in flat(group).items():
             if name not in known:

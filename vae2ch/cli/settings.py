@@ -8,6 +8,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from vae2ch.cli import CONF
+from vae2ch.cli.hydra_errors import as_input_errors
 from vae2ch.cli.run_folder import create_run_folder
 from vae2ch.cli.sweep import run_name
 from vae2ch.config import RunConfig, from_mapping
@@ -33,10 +34,12 @@ def register(swept: Collection[str] = (), named: bool = False) -> None:
 
 def from_composed(composed: DictConfig) -> RunConfig:
     """A composed configuration, checked. Raises ``InputError`` if a setting is unknown, missing or out of range."""
-    for key in OmegaConf.missing_keys(composed):
-        hint = "give a folder of sound files, as in data.root=DIR" if key == "data.root" else "give it a value"
-        raise InputError(f"{key} is not set; {hint}")
-    config = from_mapping(RunConfig, cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True)))
+    with as_input_errors([]):
+        for key in OmegaConf.missing_keys(composed):
+            hint = "give a folder of sound files, as in data.root=DIR" if key == "data.root" else "give it a value"
+            raise InputError(f"{key} is not set; {hint}")
+        values = OmegaConf.to_container(composed, resolve=True)
+    config = from_mapping(RunConfig, cast(dict[str, Any], values))
     if config.model.latent_dim != config.latent_dim:
         raise InputError(f"model.latent_dim={config.model.latent_dim}: set latent_dim instead")
     return config

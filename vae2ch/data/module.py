@@ -38,6 +38,17 @@ class Batch(NamedTuple):
     peak: Tensor  # largest absolute sample  [B]
 
 
+def check(data: DataConfig) -> None:
+    """Raise ``ValueError`` if settings of the data contradict each other."""
+    if data.validation + data.test >= 1:
+        raise ValueError(
+            f"data.validation={data.validation:g} and data.test={data.test:g} leave nothing for training; "
+            "together they must be below 1"
+        )
+    if data.limit is not None and data.source != "nsynth":
+        raise ValueError(f"data.limit={data.limit} is for data=nsynth; others are limited by data.train_segments")
+
+
 class SoundDataModule(lightning.LightningDataModule):
     """A collection, read and split once, served as spectrograms that are computed on the device.
 
@@ -50,6 +61,7 @@ class SoundDataModule(lightning.LightningDataModule):
         self, data: DataConfig, augment: AugmentConfig, representation: RepresentationConfig, seed: int
     ) -> None:
         super().__init__()
+        check(data)
         self.data, self.augment, self.seed = data, augment, seed
         self.representation = Representation(representation)
         self.collection: Collection  # set by setup
