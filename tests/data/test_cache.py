@@ -5,6 +5,7 @@ import resource
 import shutil
 import time
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,12 +117,18 @@ def test_refusals_are_cached(tmp_path, cache):
         scan(tmp_path, RATE, cache=cache)
 
 
+def mapped_file(wave):
+    """The mapped file that an array is a part of, or None."""
+    while wave is not None and not isinstance(wave, np.memmap):
+        wave = getattr(wave, "base", None)
+    return wave
+
+
 def test_samples_are_mapped_from_the_cache(root, cache):
     for _ in range(2):  # from the scan that stored them, and from the next
         for sound in scan(root, RATE, cache=cache).sounds:
-            assert isinstance(sound.wave, np.memmap)
-            assert cache in sound.wave.filename.parents
-    assert not any(isinstance(sound.wave, np.memmap) for sound in scan(root, RATE).sounds)
+            assert cache in Path(mapped_file(sound.wave).filename).parents
+    assert not any(mapped_file(sound.wave) for sound in scan(root, RATE).sounds)
 
 
 def test_a_scan_writes_one_file_of_samples(root, cache):

@@ -97,7 +97,7 @@ class SampleCache:
 
     def reader(self, entry: Entry) -> Callable[[], np.ndarray]:
         """Function that returns the samples of an entry; to be called after the scan that wrote them."""
-        return functools.partial(stored_samples, self.folder / entry.file, entry.start, entry.samples)
+        return functools.partial(stored_samples, str(self.folder / entry.file), entry.start, entry.samples)
 
     def store(self, name: str, entry: Entry, samples: StoredSamples | None = None) -> Entry:
         """Add the entry of a file, with its samples, if any; returns it with their place."""
@@ -174,22 +174,24 @@ class SampleCache:
                 path.unlink(missing_ok=True)
 
 
-def stored_samples(path: Path, start: int, count: int) -> np.ndarray:
+def stored_samples(path: str, start: int, count: int) -> np.ndarray:
     """Part of a file of samples, mapped from disk  [count]"""
     return map_file(path)[start : start + count]
 
 
 @functools.lru_cache(maxsize=64)
-def map_file(path: Path) -> np.ndarray:
+def map_file(path: str) -> np.ndarray:
     """A whole file of samples, mapped copy-on-write: changes stay in this process."""
-    return np.memmap(path, dtype=np.float32, mode="c")
+    return np.asarray(np.memmap(path, dtype=np.float32, mode="c"))  # slices of a memmap take longer
 
 
 def release(wave: np.ndarray) -> None:
     """Give the mapped pages of a file of samples back to the system, where it can take them."""
-    mapped = getattr(wave, "_mmap", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
+    owner: object = wave
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 def fingerprint(path: Path) -> str:

@@ -73,7 +73,7 @@ def prints_of_batch(sounds: Sequence[Sound], sample_rate: int) -> Prints:
     waves = torch.zeros(len(sounds), size)
     lengths, onsets = [], []
     for row, sound in zip(waves.numpy(), sounds, strict=True):
-        wave = np.asarray(sound.wave)  # slices of a mapped array are slower
+        wave = sound.wave
         begin = first_sounding(wave)
         start = begin + first_loud(wave[begin : begin + int(SEARCH_SECONDS * sample_rate)])
         part = wave[start : start + window.size]

@@ -53,7 +53,7 @@ def parts(
     waves = torch.zeros(2, len(pairs), transform_size(sample_rate))
     for rows, places, begins in zip(waves.transpose(0, 1).numpy(), pairs, starts, strict=True):
         for row, place, start in zip(rows, places, begins, strict=True):
-            copy_part(row, np.asarray(sounds[place].wave), start, sample_rate, attack)
+            copy_part(row, sounds[place].wave, start, sample_rate, attack)
     return fade_out(waves, sample_rate)
 
 
