@@ -84,6 +84,16 @@ def test_unclosed_wav_files_of_other_widths_are_read_to_the_end(decoded, subtype
     assert np.array_equal(wave, decoded(data)[0])
 
 
+@pytest.mark.parametrize("mark", [b"RF64", b"BW64"])
+def test_both_lengths_of_rf64_may_be_missing(decoded, mark):
+    """That in the chunk of the samples too, where others have a mark that says to look in the first one."""
+    data = mark + CONTENTS["rf64"][4:]
+    wave, _, remark = decoded(with_field(overwritten(data, 20, bytes(24)), b"data", 0))
+    assert remark == UNCLOSED
+    assert np.array_equal(wave, decoded(CONTENTS["rf64"])[0])
+    assert decoded(overwritten(data, 20, b"\xff" * 24))[1:] == (1.0, "")
+
+
 def test_placeholders_of_streams_are_no_lengths(decoded):
     for data in (
         with_field(with_field(CONTENTS["wav"], b"data", 0xFFFFFFFF), b"RIFF", 0xFFFFFFFF),

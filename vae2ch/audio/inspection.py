@@ -178,8 +178,8 @@ def to_the_end(data: Data) -> dict[int, bytes]:
         return {start - 8: struct.pack("<Q", rest + data.layout.counted)}
     if data.layout is chunks.AIFF and data.head[:4] == b"FORM" and data.chunk.name == b"SSND":
         return {start - 4: bytes(4)}
-    if data.chunk.size == UNKNOWN_SIZE:  # RF64
-        return {chunks.RIFF.start + 8: struct.pack("<QQ", data.file_size - 8, rest)}
+    if data.head[:4] in (b"RF64", b"BW64") and data.head[12:16] == b"ds64":
+        return {chunks.RIFF.start + 8: struct.pack("<QQQ", data.file_size - 8, rest, 0), start - 4: b"\xff" * 4}
     return {start - 4: struct.pack(data.layout.size, min(rest, UNKNOWN_SIZE))}
 
 
