@@ -13,11 +13,12 @@ from tqdm import tqdm
 SECONDS_BETWEEN_LINES = 60.0
 BAR_DELAY = 1.0  # seconds before a bar appears
 FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left{postfix}"
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# also those that reverse the rest of a line
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def one_line(text: str) -> str:
-    """A name as one line, with escapes for line breaks and other control characters."""
+    """A name as one line, with escapes for line breaks, reversals and other control characters."""
     return CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

@@ -238,12 +238,26 @@ def test_files_of_other_suffixes_are_judged_by_their_first_bytes(place):
     place("sound", "sound.dat", "sound.wav.bak", "notes.xyz", data=WAV)
     place("flac", data=encoded(noise(0.1), suffix="flac"))
     place("voice.bin", data=ffmpeg_encoded(noise(0.1), "m4a"))
+    for rate in (8000, 16000, 32000, 44100):
+        place(f"mp3.{rate}", data=encoded(noise(0.5, rate=rate), rate, suffix="mp3"))
+    place("stream.bin", data=ffmpeg_encoded(noise(0.1), "aac"))
+    place("d.txt", data=b"\xff\xfb\x90\x04" + bytes(5000))
     root = place("a.txt", "b.TXT", "c.asd", "Makefile", "empty", data=b"")
     os.mkfifo(root / "pipe")
-    assert names(root) == ["flac", "notes.xyz", "sound", "sound.dat", "sound.wav.bak", "voice.bin"]
+    streams = ["mp3.16000", "mp3.32000", "mp3.44100", "mp3.8000"]
+    assert names(root) == [
+        "flac",
+        *streams,
+        "notes.xyz",
+        "sound",
+        "sound.dat",
+        "sound.wav.bak",
+        "stream.bin",
+        "voice.bin",
+    ]
     (line,) = summarise(list_files(root).left_out)
-    assert line.startswith("other files (6): ")
-    assert all(part in line for part in (".txt 2", ".asd 1", "no suffix 3"))
+    assert line.startswith("other files (7): ")
+    assert all(part in line for part in (".txt 3", ".asd 1", "no suffix 3"))
 
 
 def test_formats_of_ffmpeg_are_listed(place):
@@ -270,6 +284,7 @@ def test_what_is_left_out_has_one_line_for_each_reason(place):
 def test_names_of_any_bytes_become_one_line_of_text(place):
     assert printable(Path("a\nb/c\r.wav")) == "a\\nb/c\\r.wav"
     assert printable(Path(os.fsdecode(b"caf\xe9\n.wav"))) == "caf\\xe9\\n.wav"
+    assert printable(Path("a\u202evaw.b, קול.wav")) == "a\\u202evaw.b, קול.wav"
     assert names(place("new\nline.wav", "太鼓 🥁.wav")) == ["new\nline.wav", "太鼓 🥁.wav"]
 
 

@@ -1,6 +1,7 @@
 """What a file holds, by its suffix and by its first bytes."""
 
 HEAD_BYTES = 32
+STREAM_BYTES = 8192  # that hold the first frame of MP3 or AAC, and the head of the next one
 
 # of containers and codecs that libsndfile or FFmpeg reads; files of other suffixes are judged by their first bytes
 SOUND_SUFFIXES = {
@@ -39,7 +40,10 @@ SOUND_SIGNATURES = (
     (0, b"fap "),
     (0, b"PVF1"),
     (0, b"2BIT"),
-    (0, b"\x64\xa3\x01\x00"),  # IRCAM
+    (0, b"\x64\xa3\x01\x00"),  # IRCAM, of three machines
+    (0, b"\x64\xa3\x02\x00"),
+    (0, b"\x64\xa3\x03\x00"),
+    (0, b"ALawSoundFile"),  # WVE
     (0, b"Extended Instrum"),  # XI
     (4, b"ftyp"),  # MP4
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # ASF: WMA
@@ -72,6 +76,11 @@ OTHER_SIGNATURES = {
 
 
 CHUNKED = (b"RIFF", b"FORM")
+MP3_RATES = (44_100, 48_000, 32_000)  # Hz
+MP3_KBPS = (  # of MPEG 2 and 2.5, and of MPEG 1; 0 is not read
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0),
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0),
+)
 WIDE_TEXT = b"\xff\xfe"
 SILENT_DECODERS = (b"fLaC", b"OggS", b"FORM", b"caff")  # of files that begin so
 PLAIN_FORMATS = (1, 3, 0xFFFE)  # tags of WAV: PCM, float, extensible; others may hold MP3
@@ -90,6 +99,26 @@ def decoder_prints(head: bytes) -> tuple[int, ...]:
 def is_sound(head: bytes) -> bool:
     """Whether the first ``HEAD_BYTES`` of a file are those of a format that is read."""
     return any(head[start : start + len(mark)] == mark for start, mark in SOUND_SIGNATURES)
+
+
+def is_stream(start: bytes) -> bool:
+    """Whether the first ``STREAM_BYTES`` of a file begin two frames of MP3 or AAC (ADTS), which have no signature."""
+    size = frame_size(start[:6])
+    return size > 0 and start[size : size + 2] == start[:2]
+
+
+def frame_size(head: bytes) -> int:
+    """Bytes of the frame of MP3 or AAC (ADTS) that begins with ``head`` [6]; 0 if it is neither."""
+    if len(head) < 6 or head[0] != 0xFF:
+        return 0
+    if head[1] & 0xF6 == 0xF0:
+        return (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+    version, rate, kbps = head[1] >> 3 & 3, head[2] >> 2 & 3, MP3_KBPS[head[1] >> 3 & 1][head[2] >> 4]
+    if head[1] & 0xE6 != 0xE2 or version == 1 or rate == 3:
+        return 0
+    shift = {3: 0, 2: 1, 0: 2}[version]  # MPEG 1, 2 and 2.5
+    per_frame = 144_000 if version == 3 else 72_000
+    return per_frame * kbps // (MP3_RATES[rate] >> shift) + (head[2] >> 1 & 1) if kbps else 0
 
 
 def describe(head: bytes) -> str:

@@ -186,7 +186,8 @@ def reason_by_content(path: Path, entry: os.DirEntry) -> str:
         if not stat.S_ISREG(entry.stat().st_mode):  # reading a pipe would block
             return OTHER
         with path.open("rb", buffering=0) as file:
-            return "" if content.is_sound(file.read(content.HEAD_BYTES)) else OTHER
+            start = file.read(content.STREAM_BYTES)
+            return "" if content.is_sound(start[: content.HEAD_BYTES]) or content.is_stream(start) else OTHER
     except OSError as error:
         if entry.is_symlink() and error.errno in MISSING:
             return "links that lead nowhere"
