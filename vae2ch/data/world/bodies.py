@@ -11,7 +11,7 @@ def strike(event: Event, ratios: np.ndarray, amplitude: np.ndarray, damping: flo
     """Modes that decay the faster the higher they are, a part of them split in two that beat, and a stroke  [S]"""
     random = event.random
     ratios = ratios * np.exp(random.normal(0, 0.004, ratios.size) * (ratios != 1))
-    seconds = event.length / (1 + damping * np.maximum(ratios / ratios[0] - 1, 0) ** power)
+    seconds = event.draw(0.8, 2) * event.length / (1 + damping * np.maximum(ratios / ratios[0] - 1, 0) ** power)
     seconds = seconds * np.exp(random.normal(0, 0.35, ratios.size))
     hardness = event.draw_log(2, 40) * (0.3 + event.brightness)  # multiples of the pitch that the mallet excites
     amplitude = amplitude * np.exp(random.normal(0, 0.5, ratios.size)) / (1 + (ratios / hardness) ** 2)

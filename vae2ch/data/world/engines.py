@@ -41,8 +41,8 @@ def harmonics(event: Event, frequency: np.ndarray, timbre: Timbre, detunings: tu
     amplitude = timbre(time[:, None], pitch[:, None] * number, number)
     size = 1024 if count < 50 else 4096 if count < 300 else 8192
     spectra = np.zeros((FRAMES, size // 2 + 1), np.complex64)
-    spectra[:, 1 : count + 1] = amplitude * np.exp(2j * np.pi * random.random(count))
-    tables = np.fft.irfft(spectra, size, axis=1, norm="forward").astype(np.float32)
+    spectra[:, 1 : count + 1] = size * amplitude * np.exp(2j * np.pi * random.random(count))
+    tables = np.fft.irfft(spectra, size, axis=1).astype(np.float32)
     tables = np.concatenate([tables, tables[:, :1]], axis=1).ravel()
     place = upsample(np.sqrt(event.time / seconds) * (FRAMES - 1), samples)
     frame = np.minimum(place.astype(np.int64), FRAMES - 2)

@@ -12,6 +12,7 @@ from vae2ch.data.world.rooms import recorded
 SECONDS = 2.1  # a segment of 2.03 s, and what a change of speed needs beyond
 SAMPLES = round(SECONDS * RATE)
 LENGTHS = ((0.02, 0.4), (0.3, 2.2), (2.0, 12.0))  # seconds: hits, notes, sounds that go on
+HIT_LENGTHS, NOTE_LENGTHS, OTHER_LENGTHS = (0.35, 0.5, 0.15), (0.12, 0.53, 0.35), (0.18, 0.45, 0.37)  # shares of these
 LOWEST, HIGHEST = 25.0, 5000.0  # Hz
 
 
@@ -56,13 +57,15 @@ def describe(random: np.random.Generator, family: str | None = None) -> Descript
     drawn = str(random.choice(list(FAMILIES), p=weights / weights.sum()))
     low, high = (80.0, 1200.0) if random.random() < 0.7 else (LOWEST, HIGHEST)
     pitch = float(np.exp(random.uniform(np.log(low), np.log(high))))
-    low, high = LENGTHS[int(random.choice(len(LENGTHS), p=(0.25, 0.45, 0.3)))]
+    name = family or drawn
+    shares = HIT_LENGTHS if name in STRUCK else NOTE_LENGTHS if name in PITCHED else OTHER_LENGTHS
+    low, high = LENGTHS[int(random.choice(len(LENGTHS), p=shares))]
     length = float(np.exp(random.uniform(np.log(low), np.log(high))))
     place = random.random()
     onset = float(random.exponential(0.015)) if place < 0.75 else float(random.uniform(0, 1.6))
     if place > 0.88:
         onset = -float(random.uniform(0.02, 0.9)) * min(length, 1.5)
-    return Description(family or drawn, pitch, length, onset, bool(random.random() < 0.04))
+    return Description(name, pitch, length, onset, bool(random.random() < 0.04))
 
 
 def generator(seed: int, number: int) -> np.random.Generator:

@@ -19,7 +19,7 @@ def string(event: Event, tilt: float, choirs: int, stiffness: float, position: f
     if event.chance(0.6):
         amplitude = amplitude * (0.2 + formants(hertz, *random_resonances(event, 4)))
     damping = event.draw_log(0.02, 0.5)
-    seconds = event.length / (1 + damping * (number - 1) ** event.draw(0.7, 1.3))
+    seconds = event.draw(1, 3) * event.length / (1 + damping * (number - 1) ** event.draw(0.7, 1.3))
     spread = event.draw_log(1e-4, 1.5e-3)
     hertz, amplitude = np.tile(hertz, choirs), np.tile(amplitude, choirs)
     seconds = np.tile(seconds, choirs) * np.exp(random.normal(0, 0.4, hertz.size))
