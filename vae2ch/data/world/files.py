@@ -22,6 +22,9 @@ NAME = re.compile(rf"v\d+-s\d+-\d+-\w+\.wav(?:{re.escape(UNFINISHED_SUFFIX)})?")
 CHUNK = 50  # sounds that a process renders at a time
 MIN_FOR_PROCESSES = 8 * CHUNK  # fewer sounds take less time than processes take to start
 
+# variables of OpenBLAS, and of glibc's malloc, which by default gives large arrays back to the system each time
+CHILD_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
+
 
 def file_name(seed: int, number: int) -> str:
     """File name of a sound, with its family."""
@@ -56,7 +59,7 @@ def rendered(root: Path, seed: int, numbers: Sequence[int], processes: int) -> I
         yield from map(write_chunk, itertools.repeat(root), itertools.repeat(seed), chunks)
         return
     # spawned, as a fork copies locks that the threads of torch hold
-    with one_thread_each(), ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+    with processes_for_arrays(), ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         try:
             for future in as_completed([pool.submit(write_chunk, root, seed, chunk) for chunk in chunks]):
                 yield future.result()
@@ -67,16 +70,16 @@ def rendered(root: Path, seed: int, numbers: Sequence[int], processes: int) -> I
 
 
 @contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Processes that start now compute matrix products with one thread."""
-    name = "OPENBLAS_NUM_THREADS"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
+def processes_for_arrays() -> Iterator[None]:
+    """Let the processes that start now compute with one thread each, and keep the memory that they free."""
+    before = {name: os.environ.pop(name) for name in CHILD_ENVIRONMENT if name in os.environ}
+    os.environ.update(CHILD_ENVIRONMENT)
     try:
         yield
     finally:
-        os.environ.pop(name)
-        os.environ.update({} if before is None else {name: before})
+        for name in CHILD_ENVIRONMENT:
+            os.environ.pop(name)
+        os.environ.update(before)
 
 
 def write_chunk(root: Path, seed: int, numbers: Sequence[int]) -> int:

@@ -93,6 +93,15 @@ def modulated(event: Event, wave: np.ndarray) -> np.ndarray:
     return wave * upsample(1 - depth * shape, wave.size)
 
 
+def roughened(event: Event, wave: np.ndarray) -> np.ndarray:
+    """The wave [S] with noise that follows its loudness, as friction, air and lossy media add."""
+    blocks = wave[: wave.size // HOP * HOP].reshape(-1, HOP)
+    level = np.append(np.sqrt(np.mean(blocks**2, axis=1)), [0, 0])[: noise_frames(event)]
+    return wave + np.float32(10 ** (event.draw(-60, -12) / 20)) * noise(
+        event, level[:, None] * coloured(event, -0.8, 0.6)
+    )
+
+
 def floor(event: Event, wave: np.ndarray) -> np.ndarray:
     """The wave [S] over the noise of its recording, and at times the hum of the mains."""
     level = np.float32(10 ** (event.draw(-90, -46) / 20))
@@ -111,6 +120,8 @@ def floor(event: Event, wave: np.ndarray) -> np.ndarray:
 def recorded(event: Event, wave: np.ndarray, seed: int) -> np.ndarray:
     """The wave [S] as a recording of it: reversed, modulated, in a room, driven, over noise, at a level; peak <= 1."""
     wave = normalised(wave)
+    if event.chance(0.3):
+        wave = roughened(event, wave)
     if event.chance(0.06):
         wave = modulated(event, wave)
     if event.chance(0.12):
