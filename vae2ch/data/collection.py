@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from vae2ch import audio
 from vae2ch.config import DataConfig
 from vae2ch.data import notes, world
 from vae2ch.data.blocks import block_name, cut_long_recordings
@@ -80,13 +81,22 @@ def read_collection(
 def read_world(
     config: DataConfig, root: Path, sample_rate: int, seed: int, *, cache: Path | None, earlier: Mapping[str, SplitRow]
 ) -> Collection:
-    """The procedural world: each sound is a recording. Raises ``InputError`` if it cannot be written."""
+    """The procedural world, each sound of which is a recording, and the recordings in the folder beside its sounds.
+
+    Raises ``InputError`` if it cannot be written.
+    """
     # torch has as many threads as this process may use cores
     paths = world.write(root, config.world_seed, config.sounds, processes=torch.get_num_threads())
-    found = scan(root, sample_rate, paths, cache, results=True)
+    beside = root / world.RECORDED
+    listing = audio.list_files(beside) if beside.is_dir() else None
+    found = scan(root, sample_rate, paths + (listing.files if listing else []), cache, results=True)
+    recorded = [sound for sound in found.sounds if sound.name.startswith(f"{world.RECORDED}/")]
+    recording_of = {sound.digest: sound.digest for sound in found.sounds} | recordings_of(recorded, sample_rate)
+    fractions = {"validation": config.validation, "test": config.test}
     fixed = earlier_splits(found.sounds, earlier)
-    splits = split_by_recording(found.sounds, validation=config.validation, test=config.test, seed=seed, fixed=fixed)
-    return Collection(root, splits, found.refused, recording_of={sound.digest: sound.digest for sound in found.sounds})
+    splits = split_by_recording(found.sounds, **fractions, seed=seed, recording_of=recording_of, fixed=fixed)
+    left_out = listing.left_out if listing else {}
+    return Collection(root, splits, found.refused, left_out, recording_of=recording_of)
 
 
 def read_nsynth(root: Path, sample_rate: int, *, cache: Path | None, limit: int | None) -> Collection:

@@ -18,6 +18,7 @@ from vae2ch.files import UNFINISHED_SUFFIX
 from vae2ch.terminal import ProgressDisplay
 
 VERSION = 1  # in the names of the files; raised when a change of the code changes the sounds
+RECORDED = "recorded"  # folder beside the sounds, for recordings that are read with them
 NAME = re.compile(rf"v\d+-s\d+-\d+-\w+\.wav(?:{re.escape(UNFINISHED_SUFFIX)})?")
 CHUNK = 50  # sounds that a process renders at a time
 MIN_FOR_PROCESSES = 8 * CHUNK  # fewer sounds take less time than processes take to start
@@ -37,7 +38,7 @@ def write(root: Path, seed: int, count: int, processes: int = 1) -> list[Path]:
     Raises ``InputError`` if the folder holds anything but sounds of worlds, or cannot be written.
     """
     found = {path.name for path in root.glob("*") if not path.name.startswith(".")}
-    if others := [name for name in found if not NAME.fullmatch(name)]:
+    if others := [name for name in found if not NAME.fullmatch(name) and name != RECORDED]:
         raise InputError(
             f"data.root: {audio.printable(root)} holds {audio.printable(Path(min(others)))}, which is no sound of "
             "data=world; for sounds of your own add data=folder"
