@@ -54,9 +54,6 @@ VOICES = tuple(
 )
 VARIANTS = ("", "+m1", "+m3", "+m5", "+m7", "+f1", "+f2", "+f3", "+f4", "+croak", "+whisper")
 CONSONANTS, VOWELS = tuple("bdfghklmnprstvwz"), tuple("aeiou")
-    tuple(["b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z", "sh", "ch"]),
-    tuple(["a", "e", "i", "o", "u", "ai", "ou", "ie"]),
-)
 
 
 def main() -> None:
