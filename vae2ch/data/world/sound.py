@@ -36,8 +36,17 @@ OTHERS = by_name(
 PATTERNS = Patterns(PITCHED, STRUCK, OTHERS)
 FAMILIES = PITCHED | STRUCK | OTHERS | by_name(PATTERNS.chord, PATTERNS.arpeggio, PATTERNS.loop, PATTERNS.layers)
 # relative frequency of families that are not drawn once
-FREQUENCY = {"plucked": 2.5, "struck": 2.5, "bowed": 1.8, "additive": 1.8, "kick": 1.3, "metal": 1.6, "membrane": 1.6}
-FREQUENCY |= {"speech": 2.5, "loop": 2.0, "layers": 2.0, "chord": 1.2, "snare": 1.3, "bubbles": 0.6, "grains": 0.8}
+FREQUENCY = {"plucked": 2.5, "struck": 2.5, "bowed": 1.8, "additive": 1.8, "kick": 2.0, "metal": 2.0, "membrane": 1.6}
+FREQUENCY |= {
+    "speech": 2.5,
+    "loop": 2.0,
+    "layers": 2.0,
+    "chord": 1.2,
+    "snare": 1.8,
+    "hiss": 1.5,
+    "bubbles": 0.6,
+    "grains": 0.8,
+}
 
 
 @dataclass(frozen=True)
