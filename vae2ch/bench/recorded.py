@@ -24,34 +24,10 @@ KITS, KEYS = (0, 8, 16, 24, 25, 32, 40, 48), range(27, 88)  # drums of the sound
 DRUM_CHANNEL = 9
 VELOCITIES = (30, 127)
 AT_ONCE = 200  # notes, in a file that FluidSynth writes
-VOICES = tuple(
-    [
-        "en",
-        "de",
-        "fr",
-        "es",
-        "it",
-        "nl",
-        "pl",
-        "ru",
-        "sv",
-        "tr",
-        "hu",
-        "fi",
-        "pt-br",
-        "cs",
-        "el",
-        "ro",
-        "id",
-        "sw",
-        "vi",
-        "zh",
-        "ja",
-        "ko",
-        "hi",
-        "ar",
-    ]
-)
+VOICES = (
+    "en", "de", "fr", "es", "it", "nl", "pl", "ru", "sv", "tr", "hu", "fi", "pt-br", "cs", "el", "ro", "id", "sw",
+    "vi", "zh", "ja", "ko", "hi", "ar",
+)  # fmt: skip
 VARIANTS = ("", "+m1", "+m3", "+m5", "+m7", "+f1", "+f2", "+f3", "+f4", "+croak", "+whisper")
 CONSONANTS, VOWELS = tuple("bdfghklmnprstvwz"), tuple("aeiou")
 
