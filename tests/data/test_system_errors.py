@@ -80,7 +80,7 @@ def test_libsndfile_finds_no_descriptor_left(root, tmp_path, monkeypatch):
 
 def test_out_of_memory_while_a_file_is_decoded(root, tmp_path, monkeypatch):
     def fail(self):
-        if pathlib.Path(self.file.name).name == "bad.wav":
+        if pathlib.Path(self.source).name == "bad.wav":
             raise MemoryError
         yield from blocks(self)
 

@@ -43,7 +43,7 @@ def check_voc(file: BinaryIO, size: int, header: Header) -> None:
             break
         start, length = position, int.from_bytes(bytes(sizes), "little")
         position = start + 4 + length
-    if position != size:
+    if position != size and size >= start + 4:
         if header.compare(position, size, is_empty=length <= VOC_FIELDS):
             file.seek(size - 1)
             size -= file.read(1) == b"\0"  # the end of the file

@@ -26,7 +26,7 @@ RANGE_DB = 30.0  # below the loudest band; what is quieter differs between forma
 FADE_SECONDS = 0.01  # at the onset: a beginning that is cut has an edge, whose spectrum is wide
 PEAK_RANGE_DB = 20.0  # below the strongest peak
 NO_PEAK = 0
-BATCH = 32  # sounds; a transform of many is much faster
+BATCH = 64  # sounds; a transform of many is much faster
 
 
 class Prints(NamedTuple):
@@ -105,13 +105,13 @@ def strongest_peaks(power: Tensor, low: int) -> np.ndarray:
     Source: parabolic interpolation of the logarithm (Smith and Serra 1987, "PARSHL").
     """
     inner = power[:, low + 1 : -1]
-    limit = 10 ** (-PEAK_RANGE_DB / 10) * inner.amax(dim=1, keepdim=True)
-    is_peak = (inner > power[:, low:-2]) & (inner >= power[:, low + 2 :]) & (inner > limit)
-    values, places = (inner * is_peak).topk(PEAKS)
+    is_peak = (inner > power[:, low:-2]) & (inner >= power[:, low + 2 :])
+    values, places = (inner * is_peak).topk(PEAKS)  # the strongest first
     places += low + 1
     before, top, after = (power.gather(1, places + step).clamp(min=1e-30).log() for step in (-1, 0, 1))
     offset = (before - after) / (2 * (before - 2 * top + after)).clamp(max=-1e-6)
-    return torch.where(values > 0, places + offset.clamp(-0.5, 0.5), NO_PEAK).numpy()
+    strong = values > 10 ** (-PEAK_RANGE_DB / 10) * values[:, :1]
+    return torch.where(strong, places + offset.clamp(-0.5, 0.5), NO_PEAK).numpy()
 
 
 @functools.cache
