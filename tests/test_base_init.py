@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vae2ch.base_init import collection_rotation, initialise_from_base
+from vae2ch.base_init import average_variance, collection_rotation, features_of, initialise_from_base
 from vae2ch.model import VAE
 
 SIZE = {"bins": 64, "frames": 64}
@@ -30,7 +30,8 @@ VARIANCE = torch.linspace(0.01, 0.9, BASE_DIM)
 
 def started(base, spectrograms, dim):
     vae = VAE(**SIZE, latent_dim=dim).eval()
-    initialise_from_base(vae, base, VARIANCE, spectrograms)
+    with torch.no_grad():
+        initialise_from_base(vae, base, VARIANCE, features_of(base, spectrograms))
     return vae
 
 
@@ -81,3 +82,9 @@ def test_all_parameters_can_be_trained(base, spectrograms):
     output, posterior = vae(spectrograms, noise)
     (output.square().mean() + posterior.logvar.mean() + posterior.mean.square().mean()).backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in vae.parameters())
+
+
+@torch.no_grad()
+def test_the_average_variance_is_the_harmonic_mean(base, spectrograms):
+    expected = 1 / (-base.encode(spectrograms).logvar).exp().mean(dim=0)
+    assert torch.allclose(average_variance(base, features_of(base, spectrograms)), expected, rtol=1e-4)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vae2ch.model import VAE
+from vae2ch.model import LOGVAR_RANGE, VAE
 
-CHUNK = 64  # segments encoded at once, to bound the memory
+MIN_RATIO = 1e-3  # of weights of the KL, as the new one may be 0
 RESIDUAL_POSTERIOR = 0.5  # variance of latents beyond the base's; what they add to the output starts at 0
 
 
@@ -28,17 +28,17 @@ class Rotation(NamedTuple):
 
 
 @torch.no_grad()
-def initialise_from_base(vae: VAE, base: VAE, base_variance: Tensor, spectrograms: Tensor, ratio: float = 1.0) -> None:
-    """Set the weights of ``vae`` to those of ``base``, for a collection with the spectrograms [N, 2, F, T], N >= 2.
+def initialise_from_base(vae: VAE, base: VAE, variance: Tensor, features: Tensor, ratio: float = 1.0) -> None:
+    """Set the weights of ``vae`` to those of ``base``, for a collection with the features [N, K], N >= 2.
 
-    ``base_variance`` [E] is that of the base's posterior, ``ratio`` the new weight of the KL divided by the base's.
+    Features are what the base's last convolution returns, ``variance`` [E] is that of the base's posterior, and
+    ``ratio`` the new weight of the KL divided by the base's.
     """
     copy_layers(vae, base)
-    features = torch.cat([base.encoder.layers(part).flatten(1) for part in spectrograms.split(CHUNK)])  # [N, K]
     count, dim = base.latent_dim, vae.latent_dim
     weight, bias = base.encoder.latent.weight[:count].float(), base.encoder.latent.bias[:count].float()
-    latents = features.float() @ weight.T + bias
-    rotation = collection_rotation(latents, base_variance, min(count, dim), ratio)
+    latents = features @ weight.T + bias
+    rotation = collection_rotation(latents, variance, min(count, dim), ratio)
     encode, decode = vae.encoder.latent, vae.decoder.latent
     kept = len(rotation.variance)
     encode.weight[:kept] = rotation.forward @ weight
@@ -48,7 +48,18 @@ def initialise_from_base(vae: VAE, base: VAE, base_variance: Tensor, spectrogram
     decode.weight[:, :kept] = base.decoder.latent.weight @ rotation.backward
     decode.bias[:] = base.decoder.latent.bias + base.decoder.latent.weight @ rotation.mean
     if dim > kept:
-        add_residual(vae, features.float(), latents, kept)
+        add_residual(vae, features, latents, kept)
+
+
+def features_of(base: VAE, spectrogram: Tensor) -> Tensor:
+    """What the base's last convolution returns for [N, 2, F, T]  [N, K]"""
+    return base.encoder.layers(spectrogram.contiguous(memory_format=torch.channels_last)).flatten(1).float()
+
+
+def average_variance(base: VAE, features: Tensor) -> Tensor:
+    """Variance of the base's posterior, averaged over segments by its inverse  [E]"""
+    _, logvar = (features @ base.encoder.latent.weight.T.float() + base.encoder.latent.bias).chunk(2, dim=1)
+    return 1 / (-logvar.clamp(*LOGVAR_RANGE)).exp().mean(dim=0)
 
 
 def copy_layers(vae: VAE, base: VAE) -> None:
@@ -65,7 +76,7 @@ def collection_rotation(latents: Tensor, base_variance: Tensor, count: int, rati
     component of variance s has the posterior variance ``1 / (1 + s)`` once the sum of both is scaled to 1.
     """
     mean = latents.mean(dim=0)
-    scale = ((1 / base_variance.clamp(1e-5, 0.999) - 1) / ratio).sqrt()  # [E]
+    scale = ((1 / base_variance.clamp(1e-5, 0.999) - 1) / max(ratio, MIN_RATIO)).sqrt()  # [E]
     scaled = (latents - mean) * scale
     energy = scaled.T.double() @ scaled.double() / len(scaled)
     variance, directions = (part.float() for part in torch.linalg.eigh(energy))  # ascending

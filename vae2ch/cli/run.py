@@ -11,6 +11,7 @@ import lightning
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
+from vae2ch.base_init import average_variance, features_of, initialise_from_base
 from vae2ch.callbacks.limits import fell_at_the_end
 from vae2ch.callbacks.logs import forget_run, forget_steps_after
 from vae2ch.callbacks.signals import Interrupted, Signals
@@ -52,7 +53,16 @@ def initialise(module: CodecTraining, data: SoundDataModule, start: str = "pca")
         pixels = math.prod(data.representation.size)
         initialise_from_pca(module.codec.vae, log_magnitude, module.config.kl_weight, pixels)
     elif start != "random":
-        module.codec.vae.load_state_dict(earlier_model(start, module.codec.config).vae.state_dict())
+        with torch.no_grad():
+            start_from(module, data, earlier_model(start, module.codec.config))
+
+
+def start_from(module: CodecTraining, data: SoundDataModule, earlier: SoundCodec) -> None:
+    """Set the initial weights to those of an earlier model, with latents for the training segments."""
+    base = earlier.vae
+    features = data.sample(PCA_SEGMENTS, lambda batch: features_of(base, batch.spectrogram))
+    ratio = module.config.kl_weight / earlier.config.kl_weight if earlier.config.kl_weight else 1.0
+    initialise_from_base(module.codec.vae, base, average_variance(base, features), features, ratio)
 
 
 def earlier_model(start: str, config: CodecConfig) -> SoundCodec:
@@ -64,7 +74,7 @@ def earlier_model(start: str, config: CodecConfig) -> SoundCodec:
     for group in ("representation", "model"):
         this, other = (asdict(getattr(made, group)) for made in (config, codec.config))
         for name, value in this.items():
-            if other[name] != value and name != "dropout":
+            if other[name] != value and name not in ("dropout", "latent_dim"):
                 raise InputError(
                     f"start={start}: it has {group}.{name}={other[name]}, this run {value}; "
                     "weights of another size cannot be used"
