@@ -242,7 +242,6 @@ def read_splits(run):
     ("arguments", "parts"),
     [
         (["start=nowhere"], ["start=nowhere", "pca, random"]),
-        (["start=outputs/first", "latent_dim=3"], ["model.latent_dim=128, this run 3"]),
         (["start=outputs/first", "representation.hop=32"], ["representation.hop=64, this run 32"]),
     ],
 )
@@ -262,6 +261,22 @@ def test_a_run_can_start_with_the_weights_of_another(run, folder, monkeypatch):
     other = SoundCodec.load(run)
     assert all(map(torch.equal, module.codec.vae.parameters(), other.vae.parameters()))
     assert int(module.codec.latents.segments) == 0  # the distribution is that of the new sounds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("latent_dim", [3, 140])
+def test_a_run_can_start_from_another_with_more_or_fewer_latents(latent_dim, run, monkeypatch):
+    monkeypatch.chdir(run.parents[1])
+    data, module = running.build(compose(*QUICK, "data.cache=null", f"latent_dim={latent_dim}"))
+    data.setup()
+    running.initialise(module, data, "outputs/first")
+    other = SoundCodec.load(run)
+    layers = zip(module.codec.vae.encoder.layers.parameters(), other.vae.encoder.layers.parameters(), strict=True)
+    assert all(torch.equal(*pair) for pair in layers)
+    posterior = module.codec.vae.encode(data.analyse(next(iter(data.test_dataloader()))).spectrogram)
+    assert posterior.mean.shape[1] == latent_dim
+    assert torch.isfinite(posterior.mean).all()
+    assert posterior.mean.abs().max() < 20
 
 
 def test_a_random_start_leaves_the_weights(folder):

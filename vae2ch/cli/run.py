@@ -58,8 +58,11 @@ def initialise(module: CodecTraining, data: SoundDataModule, start: str = "pca")
 
 
 def start_from(module: CodecTraining, data: SoundDataModule, earlier: SoundCodec) -> None:
-    """Set the initial weights to those of an earlier model, with latents for the training segments."""
+    """Set the initial weights to those of an earlier model; another number of latents is that of their components."""
     base = earlier.vae
+    if base.latent_dim == module.codec.vae.latent_dim:
+        module.codec.vae.load_state_dict(base.state_dict())
+        return
     features = data.sample(PCA_SEGMENTS, lambda batch: features_of(base, batch.spectrogram))
     ratio = module.config.kl_weight / earlier.config.kl_weight if earlier.config.kl_weight else 1.0
     initialise_from_base(module.codec.vae, base, average_variance(base, features), features, ratio)
