@@ -9,7 +9,7 @@ export SOUNDS := $(value DATA)# as it was given, with $ and quotes
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help install train check lint types test torture soak fuzz tensorboard bench-sound bench-speed clean
+.PHONY: help install train base check lint types test torture soak fuzz tensorboard bench-sound bench-speed clean
 
 help: ## print these lines; every other target takes ARGS, options of the program that it runs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,11 @@ soak: .venv/installed ## 2,000 steps; plots memory and open files in soak.png
 
 fuzz: .venv/installed ## read 10,000 damaged sound files and 1,000 damaged checkpoints; ARGS="--seed 1" or "--only 4711"
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+base: .venv/installed ## train a model for other runs to start from, for ten hours; goes on where it stopped
+	$(BIN)/python -m vae2ch.bench.recorded outputs/world/recorded
+	$(BIN)/python train.py $(if $(wildcard outputs/base/run.json),resume=outputs/base,experiment=base) $(ARGS)
+	$(BIN)/python -m vae2ch.bench.base outputs/base outputs/base.base
 
 tensorboard: .venv/installed ## show all runs at http://localhost:6006
 	$(BIN)/tensorboard --logdir outputs --samples_per_plugin audio=200,images=200 $(ARGS)
