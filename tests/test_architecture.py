@@ -23,6 +23,8 @@ LAYERS = {
     "metrics": 0,
     "model": 0,
     "pca_init": 1,
+    "base_init": 1,
+    "base_file": 1,
     "phase": 1,
     "latents": 1,
     "codec": 2,
