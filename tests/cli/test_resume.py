@@ -12,7 +12,6 @@ import torch
 from tests.helpers import QUICK, ROOT, compose, python
 from tests.torture import table
 from vae2ch import audio
-from vae2ch.base_file import Base, write_base
 from vae2ch.cli import hydra_app, start
 from vae2ch.cli import run as running
 from vae2ch.cli.hydra_errors import as_input_errors
@@ -22,6 +21,7 @@ from vae2ch.cli.run_folder import locked
 from vae2ch.codec import SoundCodec
 from vae2ch.data import notes
 from vae2ch.errors import InputError
+from vae2ch.initial_weights.base_file import Base, write_base
 
 
 @pytest.fixture

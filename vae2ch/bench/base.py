@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from vae2ch.base_file import Base, write_base
-from vae2ch.base_init import average_variance, features_of
 from vae2ch.bench import common
 from vae2ch.cli.record import read_record
 from vae2ch.codec import SoundCodec
 from vae2ch.data import SoundDataModule
 from vae2ch.errors import InputError
+from vae2ch.initial_weights.base import average_variance, features_of
+from vae2ch.initial_weights.base_file import Base, write_base
 
 SEGMENTS = 600  # over which the posterior's variance is averaged
 DATA = "procedural sounds of data=world; notes and drums of FluidR3 GM (MIT); speech of eSpeak NG"

@@ -6,14 +6,14 @@ from dataclasses import asdict
 import torch
 from torch import Tensor
 
-from vae2ch.base_file import Base, read_base
-from vae2ch.base_init import average_variance, features_of, initialise_from_base
 from vae2ch.codec import SoundCodec
 from vae2ch.config import CodecConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.errors import InputError
 from vae2ch.files import expand_home
-from vae2ch.pca_init import PCA_SEGMENTS, initialise_from_pca
+from vae2ch.initial_weights.base import average_variance, features_of, initialise_from_base
+from vae2ch.initial_weights.base_file import Base, read_base
+from vae2ch.initial_weights.pca import PCA_SEGMENTS, initialise_from_pca
 from vae2ch.training import CodecTraining
 
 BASE_SUFFIX = ".base"  # of the file of a base model

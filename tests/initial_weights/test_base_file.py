@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.helpers import SMALL
-from vae2ch.base_file import BLOCK, Base, quantised, read_base, restored, write_base
 from vae2ch.errors import InputError
+from vae2ch.initial_weights.base_file import BLOCK, Base, quantised, read_base, restored, write_base
 from vae2ch.metrics import snr
 from vae2ch.model import VAE, padded_length
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vae2ch.base_init import average_variance, collection_rotation, features_of, initialise_from_base
+from vae2ch.initial_weights.base import average_variance, collection_rotation, features_of, initialise_from_base
 from vae2ch.model import VAE
 
 SIZE = {"bins": 64, "frames": 64}
