@@ -37,7 +37,7 @@ types: .venv/installed ## check types
 	$(BIN)/mypy $(OWN_ARGS)
 
 test: .venv/installed ## run all tests, in two processes
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 torture: .venv/installed ## kill a training 20 times, compare it with one that was not; every signal in every phase
 	$(BIN)/python -m tests.torture --kills 20 $(ARGS)
