@@ -9,7 +9,7 @@ export SOUNDS := $(value DATA)# as it was given, with $ and quotes
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help install train check lint types test torture soak fuzz tensorboard bench-sound bench-speed clean
+.PHONY: help install train base check lint types test torture soak fuzz tensorboard bench-sound bench-speed clean
 
 help: ## print these lines; every other target takes ARGS, options of the program that it runs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,7 +37,7 @@ types: .venv/installed ## check types
 	$(BIN)/mypy $(OWN_ARGS)
 
 test: .venv/installed ## run all tests, in two processes
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 torture: .venv/installed ## kill a training 20 times, compare it with one that was not; every signal in every phase
 	$(BIN)/python -m tests.torture --kills 20 $(ARGS)
@@ -48,6 +48,11 @@ soak: .venv/installed ## 2,000 steps; plots memory and open files in soak.png
 
 fuzz: .venv/installed ## read 10,000 damaged sound files and 1,000 damaged checkpoints; ARGS="--seed 1" or "--only 4711"
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+base: .venv/installed ## train a model for other runs to start from, for ten hours; goes on where it stopped
+	$(BIN)/python -m vae2ch.bench.recorded outputs/world/recorded
+	$(BIN)/python train.py $(if $(wildcard outputs/base/run.json),resume=outputs/base,experiment=base) $(ARGS)
+	$(BIN)/python -m vae2ch.bench.base outputs/base outputs/base.base
 
 tensorboard: .venv/installed ## show all runs at http://localhost:6006
 	$(BIN)/tensorboard --logdir outputs --samples_per_plugin audio=200,images=200 $(ARGS)

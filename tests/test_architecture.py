@@ -22,7 +22,7 @@ LAYERS = {
     "losses": 0,
     "metrics": 0,
     "model": 0,
-    "pca_init": 1,
+    "initial_weights": 1,
     "phase": 1,
     "latents": 1,
     "codec": 2,

@@ -9,9 +9,9 @@ from tests.helpers import REPRESENTATIONS, SMALL, compose, python, signals, smal
 from vae2ch.codec import CHECKPOINT_FORMAT, SoundCodec, crossfade, find_checkpoint, overlapping_segments, scale_to_peak
 from vae2ch.config import CodecConfig, ModelConfig
 from vae2ch.errors import InputError
+from vae2ch.initial_weights.pca import initialise_from_pca
 from vae2ch.latents import INITIAL_PEAK
 from vae2ch.metrics import snr
-from vae2ch.pca_init import initialise_from_pca
 
 SEGMENT = (SMALL.frames - 1) * SMALL.hop  # 1984 samples
 STRIDE = SEGMENT - SEGMENT // 8

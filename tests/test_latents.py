@@ -5,9 +5,9 @@ import torch
 
 from vae2ch import losses
 from vae2ch.errors import InputError
+from vae2ch.initial_weights.pca import initialise_from_pca
 from vae2ch.latents import CAPACITY, INITIAL_PEAK, SMOOTHING, LatentDistribution, LatentOptimiser
 from vae2ch.model import VAE, Posterior
-from vae2ch.pca_init import initialise_from_pca
 
 KL_WEIGHT = 1e-4
 OPTIMISER = LatentOptimiser(amplitude_weight=0.0, kl_weight=KL_WEIGHT)

@@ -23,12 +23,14 @@ def setting(meaning: str, low: float | None = None, high: float | None = None, *
 class DataConfig:
     """Source of the sounds, split and batches."""
 
-    source: str = setting("kind of collection; data=OPTION sets it", choices=("notes", "folder", "nsynth"))
+    source: str = setting("kind of collection; data=OPTION sets it", choices=("notes", "world", "folder", "nsynth"))
     root: str = setting("folder of the sounds, searched with all folders in it")
     validation: float = setting("fraction of the recordings for validation, at least one of them", 0.0, 0.9)
     test: float = setting("fraction of the recordings for the test, at least one of them", 0.0, 0.9)
     cache: str | None = setting("folder for decoded sounds, so that a file is decoded once; null: none")
     limit: int | None = setting("files of each NSynth split; null: all", 1)
+    sounds: int = setting("number of sounds of data=world", 3, 10_000_000)
+    world_seed: int = setting("seed of data=world; another one gives other sounds", 0, 2**31 - 1)
     train_segments: int | None = setting("train on the first segments only, this many; null: on all", 1)
     batch_size: int = setting("segments in a training step; fewer take less memory", 2)
     epoch_segments: int = setting("segments in an epoch; it passes over a small collection several times", 1)

@@ -12,7 +12,7 @@ import torch
 from tests.helpers import QUICK, ROOT, compose, python
 from tests.torture import table
 from vae2ch import audio
-from vae2ch.cli import hydra_app
+from vae2ch.cli import hydra_app, start
 from vae2ch.cli import run as running
 from vae2ch.cli.hydra_errors import as_input_errors
 from vae2ch.cli.record import RunRecord, read_record
@@ -21,6 +21,7 @@ from vae2ch.cli.run_folder import locked
 from vae2ch.codec import SoundCodec
 from vae2ch.data import notes
 from vae2ch.errors import InputError
+from vae2ch.initial_weights.base_file import Base, write_base
 
 
 @pytest.fixture
@@ -242,7 +243,6 @@ def read_splits(run):
     ("arguments", "parts"),
     [
         (["start=nowhere"], ["start=nowhere", "pca, random"]),
-        (["start=outputs/first", "latent_dim=3"], ["model.latent_dim=128, this run 3"]),
         (["start=outputs/first", "representation.hop=32"], ["representation.hop=64, this run 32"]),
     ],
 )
@@ -250,7 +250,7 @@ def test_a_start_that_does_not_fit_is_refused(arguments, parts, run, monkeypatch
     monkeypatch.chdir(run.parents[1])
     _, module = running.build(compose(*QUICK, *arguments))
     with pytest.raises(InputError) as caught:
-        running.earlier_model(arguments[0].partition("=")[2], module.codec.config)
+        start.earlier_model(arguments[0].partition("=")[2], module.codec.config)
     assert [part for part in parts if part not in str(caught.value)] == []
 
 
@@ -258,16 +258,42 @@ def test_a_start_that_does_not_fit_is_refused(arguments, parts, run, monkeypatch
 def test_a_run_can_start_with_the_weights_of_another(run, folder, monkeypatch):
     monkeypatch.chdir(run.parents[1])
     data, module = running.build(compose(*QUICK, "data.cache=null"))
-    running.initialise(module, data, "outputs/first")
+    start.initialise(module, data, "outputs/first")
     other = SoundCodec.load(run)
     assert all(map(torch.equal, module.codec.vae.parameters(), other.vae.parameters()))
     assert int(module.codec.latents.segments) == 0  # the distribution is that of the new sounds
 
 
+@pytest.fixture(scope="module")
+def base_file(run):
+    """The model of the run as a base model."""
+    codec, path = SoundCodec.load(run), run.parent / "first.base"
+    variance = torch.full((codec.vae.latent_dim,), 0.5)
+    write_base(path, Base(codec.vae, variance, codec.config.representation, codec.config.kl_weight, {}))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("latent_dim", [3, 140])
+@pytest.mark.parametrize("model", ["outputs/first", "outputs/first.base"])
+def test_a_run_can_start_from_a_model_with_more_or_fewer_latents(latent_dim, model, run, base_file, monkeypatch):
+    monkeypatch.chdir(run.parents[1])
+    data, module = running.build(compose(*QUICK, "data.cache=null", f"latent_dim={latent_dim}"))
+    data.setup()
+    start.initialise(module, data, model)
+    other = SoundCodec.load(run)
+    layers = zip(module.codec.vae.encoder.layers.parameters(), other.vae.encoder.layers.parameters(), strict=True)
+    assert all(torch.allclose(*pair, atol=0.01) for pair in layers)
+    posterior = module.codec.vae.encode(data.analyse(next(iter(data.test_dataloader()))).spectrogram)
+    assert posterior.mean.shape[1] == latent_dim
+    assert torch.isfinite(posterior.mean).all()
+    assert posterior.mean.abs().max() < 20
+
+
 def test_a_random_start_leaves_the_weights(folder):
     data, module = running.build(compose(*QUICK))
     before = [weight.clone() for weight in module.codec.vae.parameters()]
-    running.initialise(module, data, "random")
+    start.initialise(module, data, "random")
     assert all(map(torch.equal, before, module.codec.vae.parameters()))
 
 

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from vae2ch import metrics
 from vae2ch.bench import common
 from vae2ch.cli import hardware
-from vae2ch.cli.run import build, initialise
+from vae2ch.cli.run import build
+from vae2ch.cli.start import initialise
 from vae2ch.codec import SoundCodec
 from vae2ch.config import RunConfig
 from vae2ch.data import SoundDataModule

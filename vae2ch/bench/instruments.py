@@ -34,24 +34,25 @@ def choose(first: int, programs: int, count: int, seed: int) -> list[tuple[int, 
     return [notes[index] for index in np.random.default_rng(seed).choice(len(notes), count, replace=False)]
 
 
-def midi_file(notes: list[tuple[int, int, int]]) -> mido.MidiFile:
-    """MIDI file with a note every ``APART`` seconds."""
+def midi_file(notes: list[tuple[int, int, int]], channel: int = 0) -> mido.MidiFile:
+    """MIDI file with a note every ``APART`` seconds; channel 9 has drums."""
     track = mido.MidiTrack()
     for program, pitch, velocity in notes:
-        track.append(mido.Message("program_change", program=program))
-        track.append(mido.Message("note_on", note=pitch, velocity=velocity))
-        track.append(mido.Message("note_off", note=pitch, time=int(HELD * TICKS)))
+        track.append(mido.Message("program_change", program=program, channel=channel))
+        track.append(mido.Message("note_on", note=pitch, velocity=velocity, channel=channel))
+        track.append(mido.Message("note_off", note=pitch, time=int(HELD * TICKS), channel=channel))
         track.append(mido.MetaMessage("marker", time=int((APART - HELD) * TICKS)))
     return mido.MidiFile(ticks_per_beat=TICKS // 2, tracks=[track])
 
 
-def render(notes: list[tuple[int, int, int]]) -> np.ndarray:
+def render(notes: list[tuple[int, int, int]], soundfont: Path = SOUNDFONT, channel: int = 0) -> np.ndarray:
     """All notes in one waveform, without reverb and chorus  [S]"""
-    if shutil.which("fluidsynth") is None or not SOUNDFONT.exists():
-        raise InputError(f"fluidsynth and {SOUNDFONT} are needed: apt install fluidsynth timgm6mb-soundfont")
+    if shutil.which("fluidsynth") is None or not soundfont.exists():
+        packages = "timgm6mb-soundfont" if soundfont == SOUNDFONT else "fluid-soundfont-gm"
+        raise InputError(f"fluidsynth and {soundfont} are needed: apt install fluidsynth {packages}")
     with tempfile.TemporaryDirectory() as place:
-        midi_file(notes).save(f"{place}/notes.mid")
-        options = f"-ni -q -R 0 -C 0 -g 0.6 -r {RATE} -F notes.wav {SOUNDFONT} notes.mid".split()
+        midi_file(notes, channel).save(f"{place}/notes.mid")
+        options = f"-ni -q -R 0 -C 0 -g 0.6 -r {RATE} -F notes.wav {soundfont} notes.mid".split()
         subprocess.run(["fluidsynth", *options], check=True, stdout=subprocess.DEVNULL, cwd=place)
         return soundfile.read(f"{place}/notes.wav")[0].mean(axis=1)
 

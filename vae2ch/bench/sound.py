@@ -22,7 +22,7 @@ from vae2ch.cli.run import run
 from vae2ch.cli.run_folder import create_run_folder
 from vae2ch.codec import BATCH, SoundCodec
 from vae2ch.data import SoundDataModule
-from vae2ch.pca_init import PCA_SEGMENTS
+from vae2ch.initial_weights.pca import PCA_SEGMENTS
 from vae2ch.representation import Representation
 
 MAX_TEST_SEGMENTS, MAX_TRAIN_SEGMENTS = 100, 1000  # the latter for the baselines

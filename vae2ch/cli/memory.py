@@ -20,8 +20,8 @@ from vae2ch.codec import BATCH
 from vae2ch.config import RunConfig
 from vae2ch.data.module import MAX_SAMPLE_FLOATS
 from vae2ch.errors import InputError
+from vae2ch.initial_weights.pca import PCA_SEGMENTS
 from vae2ch.model import VAE, padded_length
-from vae2ch.pca_init import PCA_SEGMENTS
 from vae2ch.representation import Representation
 
 FIXED = 2e8  # libraries that are loaded later, buffers

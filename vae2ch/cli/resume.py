@@ -30,6 +30,8 @@ FIXED = {  # settings that a resumed run cannot change, and why; a group stands 
     "seed": ORDER,
     "data.source": ORDER,
     "data.limit": ORDER,
+    "data.sounds": ORDER,
+    "data.world_seed": ORDER,
     "data.validation": ORDER,
     "data.test": ORDER,
     "data.train_segments": ORDER,

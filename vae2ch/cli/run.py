@@ -1,6 +1,5 @@
 """One run: data, codec, trainer; train, test, and say what to do next."""
 
-import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -19,14 +18,13 @@ from vae2ch.cli.messages import command_to_resume, model_summary, result_summary
 from vae2ch.cli.record import RunRecord, read_record
 from vae2ch.cli.resume import ResumedRun
 from vae2ch.cli.run_folder import locked
+from vae2ch.cli.start import check_start, initialise
 from vae2ch.cli.trainer import build_trainer, silence_lightning
 from vae2ch.codec import SoundCodec
 from vae2ch.config import CodecConfig, RunConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.data.summary import differences
 from vae2ch.errors import InputError, TrainingError
-from vae2ch.files import expand_home
-from vae2ch.pca_init import PCA_SEGMENTS, initialise_from_pca
 from vae2ch.training import CodecTraining
 from vae2ch.training.checkpoint_io import BEST, LAST, PREVIOUS, has_training_state
 
@@ -43,33 +41,6 @@ def build(config: RunConfig) -> tuple[SoundDataModule, CodecTraining]:
         raise InputError(str(error)) from None
     codec.autocast_dtype = torch.bfloat16 if config.trainer.precision == "bf16-mixed" else None
     return data, CodecTraining(codec, config.training, config.seed)
-
-
-def initialise(module: CodecTraining, data: SoundDataModule, start: str = "pca") -> None:
-    """Set the initial weights: ``pca`` of the training segments, ``random``, or those of an earlier run."""
-    if start == "pca":
-        log_magnitude = data.sample_log_magnitudes(PCA_SEGMENTS)
-        pixels = math.prod(data.representation.size)
-        initialise_from_pca(module.codec.vae, log_magnitude, module.config.kl_weight, pixels)
-    elif start != "random":
-        module.codec.vae.load_state_dict(earlier_model(start, module.codec.config).vae.state_dict())
-
-
-def earlier_model(start: str, config: CodecConfig) -> SoundCodec:
-    """The model to start from. Raises ``InputError`` if it is none, or has another size than this run's."""
-    path = expand_home(start)
-    if not path.exists():
-        raise InputError(f"start={start}: allowed are pca, random, and a run or checkpoint that exists")
-    codec = SoundCodec.load(path)
-    for group in ("representation", "model"):
-        this, other = (asdict(getattr(made, group)) for made in (config, codec.config))
-        for name, value in this.items():
-            if other[name] != value and name != "dropout":
-                raise InputError(
-                    f"start={start}: it has {group}.{name}={other[name]}, this run {value}; "
-                    "weights of another size cannot be used"
-                )
-    return codec
 
 
 def run(config: RunConfig, folder: Path, resumed: ResumedRun | None = None) -> float:
@@ -91,8 +62,8 @@ def run_locked(config: RunConfig, folder: Path, resumed: ResumedRun | None, sign
     if processes.rank() == 0:
         memory.check(resolved)
     data, module = build(resolved)
-    if resumed is None and config.start not in ("pca", "random"):
-        earlier_model(config.start, module.codec.config)  # to find an error before the sounds are read
+    if resumed is None:
+        check_start(config.start, module.codec.config)  # to find an error before the sounds are read
     module.extended = resumed is not None and resumed.extended
     trainer = build_trainer(resolved, folder, signals, extended=module.extended)
     module.skip_rest_of_epoch = read_sounds(data, resumed)

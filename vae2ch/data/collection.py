@@ -1,4 +1,4 @@
-"""Collections of sounds: a folder, the built-in notes, NSynth."""
+"""Collections of sounds: a folder, the built-in notes, the procedural world, NSynth."""
 
 import hashlib
 import json
@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
+from vae2ch import audio
 from vae2ch.config import DataConfig
-from vae2ch.data import notes
+from vae2ch.data import notes, world
 from vae2ch.data.blocks import block_name, cut_long_recordings
 from vae2ch.data.near_copies import recordings_of
 from vae2ch.data.scan import Scan, Sound, scan
@@ -57,6 +60,8 @@ def read_collection(
     cache = expand_home(config.cache) if config.cache else None
     if config.source == "nsynth":
         return read_nsynth(root, sample_rate, cache=cache, limit=config.limit)
+    if config.source == "world":
+        return read_world(config, root, sample_rate, seed, cache=cache, earlier=earlier or {})
     if config.source == "notes":
         notes.write(root)
     found = scan(root, sample_rate, cache=cache, results=config.source == "notes")
@@ -71,6 +76,27 @@ def read_collection(
         fixed=blocks | earlier_splits(sounds, earlier or {}),
     )
     return Collection(root, splits, found.refused, found.left_out, recording_of)
+
+
+def read_world(
+    config: DataConfig, root: Path, sample_rate: int, seed: int, *, cache: Path | None, earlier: Mapping[str, SplitRow]
+) -> Collection:
+    """The procedural world, each sound of which is a recording, and the recordings in the folder beside its sounds.
+
+    Raises ``InputError`` if it cannot be written.
+    """
+    # torch has as many threads as this process may use cores
+    paths = world.write(root, config.world_seed, config.sounds, processes=torch.get_num_threads())
+    beside = root / world.RECORDED
+    listing = audio.list_files(beside) if beside.is_dir() else None
+    found = scan(root, sample_rate, paths + (listing.files if listing else []), cache, results=True)
+    recorded = [sound for sound in found.sounds if sound.name.startswith(f"{world.RECORDED}/")]
+    recording_of = {sound.digest: sound.digest for sound in found.sounds} | recordings_of(recorded, sample_rate)
+    fractions = {"validation": config.validation, "test": config.test}
+    fixed = earlier_splits(found.sounds, earlier)
+    splits = split_by_recording(found.sounds, **fractions, seed=seed, recording_of=recording_of, fixed=fixed)
+    left_out = listing.left_out if listing else {}
+    return Collection(root, splits, found.refused, left_out, recording_of=recording_of)
 
 
 def read_nsynth(root: Path, sample_rate: int, *, cache: Path | None, limit: int | None) -> Collection:

@@ -4,7 +4,7 @@ import itertools
 import math
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -117,16 +117,22 @@ class SoundDataModule(lightning.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def sample_log_magnitudes(self, count: int) -> Tensor:
-        """Log magnitudes of training segments, padded: at most half of them plain, the others augmented  [N, F, T]
+        """Log magnitudes of training segments, padded  [N, F, T]; N as in ``sample``."""
+        return self.sample(
+            count, lambda batch: batch.spectrogram[:, 0].clone()
+        )  # a view would keep channel 1 in memory
 
-        N is about ``count``, or less where that would take more than an epoch or half a gigabyte.
+    def sample(self, count: int, of: Callable[[Batch], Tensor]) -> Tensor:
+        """What ``of`` returns for training segments, joined: at most half of them plain, the others augmented.
+
+        There are about ``count``, or fewer where that would take more than an epoch or half a gigabyte.
         """
         count = max(2, min(count, MAX_SAMPLE_FLOATS // math.prod(self.representation.size)))
         dataset = self.datasets["train"]
         plain = self.loader(Subset(dataset, evenly_spaced(count // 2, len(dataset))))
         found: list[Tensor] = []
         for item in itertools.chain(plain, self.train_loader()):
-            found.append(self.analyse(item).spectrogram[:, 0].clone())  # a view would keep channel 1 in memory
+            found.append(of(self.analyse(item)))
             if sum(map(len, found)) >= count:
                 break
         return torch.cat(found)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from vae2ch.initial_weights.pca import initialise_from_pca
 from vae2ch.metrics import snr
 from vae2ch.model import VAE, pad_to_stride
-from vae2ch.pca_init import initialise_from_pca
 
 SIZE = (64, 64)
 

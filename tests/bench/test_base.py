@@ -1,0 +1,36 @@
+"""The file of a base model, from a run."""
+
+import sys
+
+import pytest
+import torch
+
+from vae2ch.bench import base
+from vae2ch.codec import SoundCodec
+from vae2ch.initial_weights.base_file import read_base
+from vae2ch.metrics import snr
+
+pytestmark = pytest.mark.slow
+
+
+@torch.no_grad()
+def test_a_run_becomes_a_base_model(trained, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "made.base"
+    monkeypatch.setattr(sys, "argv", ["base", str(trained[0]), str(path)])
+    base.main()
+    assert f"{path}: " in capsys.readouterr().out
+    found, codec = read_base(path), SoundCodec.load(trained[0])
+    assert found.representation == codec.config.representation
+    assert found.kl_weight == codec.config.kl_weight
+    assert ((found.variance > 0) & (found.variance < 1.5)).all()
+    assert {"date", "data", "licence", "sounds", "scores"} == found.about.keys()
+    sounds = torch.rand(2, 2, *codec.vae.size)
+    assert snr(codec.vae.encode(sounds).mean.flatten(), found.vae.encode(sounds).mean.flatten()) > 30
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["base", str(tmp_path), str(tmp_path / "made.base")])
+    with pytest.raises(SystemExit) as end:
+        base.main()
+    assert end.value.code == 2
+    assert "is no run" in capsys.readouterr().err

@@ -1,0 +1,104 @@
+"""Write sounds that a base model learns from beside the procedural ones: notes, drums and speech.
+
+Needs mido, FluidSynth with the soundfont FluidR3 (MIT licence), and eSpeak NG, whose output is free:
+apt install fluidsynth fluid-soundfont-gm espeak-ng.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from vae2ch.bench.common import plain_parser
+from vae2ch.bench.instruments import APART, FADE, KEPT, MIN_PEAK, RATE, render
+from vae2ch.cli.messages import exit_on_error
+from vae2ch.errors import InputError
+from vae2ch.terminal import ProgressDisplay
+
+SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
+PROGRAMS, PITCHES = range(112), range(28, 97)  # from 112 on there are effects; E1 to C7
+KITS, KEYS = (0, 8, 16, 24, 25, 32, 40, 48), range(27, 88)  # drums of the soundfont
+DRUM_CHANNEL = 9
+VELOCITIES = (30, 127)
+AT_ONCE = 200  # notes, in a file that FluidSynth writes
+VOICES = (
+    "en", "de", "fr", "es", "it", "nl", "pl", "ru", "sv", "tr", "hu", "fi", "pt-br", "cs", "el", "ro", "id", "sw",
+    "vi", "zh", "ja", "ko", "hi", "ar",
+)  # fmt: skip
+VARIANTS = ("", "+m1", "+m3", "+m5", "+m7", "+f1", "+f2", "+f3", "+f4", "+croak", "+whisper")
+CONSONANTS, VOWELS = tuple("bdfghklmnprstvwz"), tuple("aeiou")
+
+
+def main() -> None:
+    """Write the files that the folder lacks."""
+    parser = plain_parser("recorded", "Render notes, drums and speech for a base model.", "outputs/world/recorded")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="for the WAV files")
+    for name, default, meaning in (
+        ("notes", 40, "notes of each program"),
+        ("hits", 2, "hits of each drum"),
+        ("words", 600, "spoken texts"),
+        ("seed", 0, "of what is drawn"),
+    ):
+        parser.add_argument(f"--{name}", metavar="N", type=int, default=default, help=f"{meaning}; default: {default}")
+    with exit_on_error():
+        options = parser.parse_args()
+        random = np.random.default_rng(options.seed)
+        options.folder.mkdir(parents=True, exist_ok=True)
+        notes = [draw(random, program, PITCHES) for program in PROGRAMS for _ in range(options.notes)]
+        hits = [draw(random, kit, [key]) for kit in KITS for key in KEYS for _ in range(options.hits)]
+        write_notes(options.folder, "note", notes, channel=0)
+        write_notes(options.folder, "drum", hits, channel=DRUM_CHANNEL)
+        write_speech(options.folder, options.words, random)
+
+
+def draw(random: np.random.Generator, program: int, pitches: range | list[int]) -> tuple[int, int, int]:
+    """A note of a program: with its pitch and velocity, as MIDI numbers."""
+    return program, int(random.choice(pitches)), int(random.integers(*VELOCITIES))
+
+
+def write_notes(folder: Path, kind: str, notes: list[tuple[int, int, int]], channel: int) -> None:
+    """Write a file for each note that is not silent and not there yet."""
+    names = [f"{kind}-{number:05d}-p{program:03d}-m{pitch:03d}" for number, (program, pitch, _) in enumerate(notes)]
+    fade = np.minimum(1, np.arange(KEPT * RATE, 0, -1) / FADE)
+    progress = ProgressDisplay(f"{kind}s", len(notes), "sounds")
+    for start in range(0, len(notes), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        progress.show(start)
+        if (folder / f"{names[part][-1]}.done").exists():
+            continue
+        wave = render(notes[part], SOUNDFONT, channel)
+        for number, name in enumerate(names[part]):
+            one = wave[round(number * APART * RATE) :][: len(fade)]
+            if np.abs(one).max(initial=0) >= MIN_PEAK:
+                soundfile.write(folder / f"{name}.wav", one * fade[: len(one)], RATE, subtype="PCM_16")
+        (folder / f"{names[part][-1]}.done").touch()
+    progress.close()
+
+
+def write_speech(folder: Path, count: int, random: np.random.Generator) -> None:
+    """Write words without meaning, in voices of many languages."""
+    if shutil.which("espeak-ng") is None:
+        raise InputError("espeak-ng is needed: apt install espeak-ng")
+    progress = ProgressDisplay("speech", count, "sounds")
+    for number in range(count):
+        progress.show(number)
+        voice = str(random.choice(VOICES)) + str(random.choice(VARIANTS))
+        settings = ["-p", str(random.integers(10, 95)), "-s", str(random.integers(90, 260))]
+        path = folder / f"speech-{number:05d}.wav"
+        text = " ".join(words(random))
+        if not path.exists():
+            subprocess.run(["espeak-ng", "-v", voice, *settings, "-w", path, text], check=True, capture_output=True)
+    progress.close()
+
+
+def words(random: np.random.Generator) -> Iterator[str]:
+    """A few words of random syllables."""
+    for _ in range(random.integers(1, 5)):
+        yield "".join(random.choice(CONSONANTS) + random.choice(VOWELS) for _ in range(random.integers(1, 4)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Initial weights of a run: from the PCA of its sounds, random, or those of an earlier run or a base model."""
+
+import math
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+
+from vae2ch.codec import SoundCodec
+from vae2ch.config import CodecConfig
+from vae2ch.data import SoundDataModule
+from vae2ch.errors import InputError
+from vae2ch.files import expand_home
+from vae2ch.initial_weights.base import average_variance, features_of, initialise_from_base
+from vae2ch.initial_weights.base_file import Base, read_base
+from vae2ch.initial_weights.pca import PCA_SEGMENTS, initialise_from_pca
+from vae2ch.training import CodecTraining
+
+BASE_SUFFIX = ".base"  # of the file of a base model
+WITHOUT_MODEL = ("pca", "random")
+
+
+def check_start(start: str, config: CodecConfig) -> None:
+    """Raise ``InputError`` if the model to start from is none, or has another size."""
+    if start not in WITHOUT_MODEL:
+        earlier_model(start, config)
+
+
+@torch.no_grad()
+def initialise(module: CodecTraining, data: SoundDataModule, start: str = "pca") -> None:
+    """Set the initial weights; see the docstring of this module. Raises ``InputError`` as ``check_start`` does."""
+    vae = module.codec.vae
+    if start == "pca":
+        log_magnitude = data.sample_log_magnitudes(PCA_SEGMENTS)
+        initialise_from_pca(vae, log_magnitude, module.config.kl_weight, math.prod(data.representation.size))
+    elif start not in WITHOUT_MODEL:
+        base = earlier_model(start, module.codec.config)
+        if isinstance(base, SoundCodec) and base.vae.latent_dim == vae.latent_dim:
+            vae.load_state_dict(base.vae.state_dict())
+        else:
+            start_from(module, data, base)
+
+
+def start_from(module: CodecTraining, data: SoundDataModule, base: SoundCodec | Base) -> None:
+    """Set the weights to those of a model, with components of its latents."""
+    features = data.sample(PCA_SEGMENTS, lambda batch: features_of(base.vae, batch.spectrogram))
+    variance, kl_weight = variance_and_kl_weight(base, features)
+    ratio = module.config.kl_weight / kl_weight if kl_weight else 1.0
+    initialise_from_base(module.codec.vae, base.vae, variance, features, ratio)
+
+
+def variance_and_kl_weight(base: SoundCodec | Base, features: Tensor) -> tuple[Tensor, float]:
+    """Variance of a model's posterior [E], and the weight of the KL that it was trained with."""
+    if isinstance(base, Base):
+        return base.variance, base.kl_weight
+    return average_variance(base.vae, features), base.config.kl_weight
+
+
+def earlier_model(start: str, config: CodecConfig) -> SoundCodec | Base:
+    """The model to start from. Raises ``InputError`` if it is none, or has another size than this run's."""
+    path = expand_home(start)
+    if not path.exists():
+        raise InputError(f"start={start}: allowed are pca, random, and a run, checkpoint or base model that exists")
+    if path.suffix == BASE_SUFFIX:
+        base = read_base(path)
+        check_settings(start, "representation", asdict(config.representation), asdict(base.representation))
+        return base
+    codec = SoundCodec.load(path)
+    for group in ("representation", "model"):
+        check_settings(start, group, asdict(getattr(config, group)), asdict(getattr(codec.config, group)))
+    return codec
+
+
+def check_settings(start: str, group: str, this: dict, other: dict) -> None:
+    """Raise ``InputError`` if a run and the model to start from differ, but in what can be changed."""
+    for name, value in this.items():
+        if other[name] != value and name not in ("dropout", "latent_dim"):
+            raise InputError(
+                f"start={start}: it has {group}.{name}={other[name]}, this run {value}; "
+                "weights of another size cannot be used"
+            )

@@ -1,0 +1,105 @@
+"""Initialise a VAE from a base model: the same layers, and latents that are components of one collection.
+
+The base knows sounds, with latents for all of them. For a collection its latents are rotated into their principal
+components, measured by what they change in the output, of which the new model keeps as many as it has latents. All of
+that is linear, so it is multiplied into the linear layers on both sides: nothing is lost but the components left away.
+
+Axes: N segments, E latents of the base, D latents of the new model, K features.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae2ch.model import LOGVAR_RANGE, VAE
+
+MIN_RATIO = 1e-3  # of weights of the KL, as the new one may be 0
+RESIDUAL_POSTERIOR = 0.5  # variance of latents beyond the base's; what they add to the output starts at 0
+
+
+class Rotation(NamedTuple):
+    """Linear maps between the base's latents z and the new ones: ``(z - mean) @ forward.T`` and back."""
+
+    mean: Tensor  # [E]
+    forward: Tensor  # [D, E]
+    backward: Tensor  # [E, D]
+    variance: Tensor  # of the posterior of the new latents  [D]
+
+
+@torch.no_grad()
+def initialise_from_base(vae: VAE, base: VAE, variance: Tensor, features: Tensor, ratio: float = 1.0) -> None:
+    """Set the weights of ``vae`` to those of ``base``, for a collection with the features [N, K], N >= 2.
+
+    Features are what the base's last convolution returns, ``variance`` [E] is that of the base's posterior, and
+    ``ratio`` the new weight of the KL divided by the base's.
+    """
+    copy_layers(vae, base)
+    count, dim = base.latent_dim, vae.latent_dim
+    weight, bias = base.encoder.latent.weight[:count].float(), base.encoder.latent.bias[:count].float()
+    latents = features @ weight.T + bias
+    rotation = collection_rotation(latents, variance, min(count, dim), ratio)
+    encode, decode = vae.encoder.latent, vae.decoder.latent
+    kept = len(rotation.variance)
+    encode.weight[:kept] = rotation.forward @ weight
+    encode.bias[:kept] = rotation.forward @ (bias - rotation.mean)
+    encode.weight[dim:] = 0  # the same variance for all sounds, as in the PCA initialisation
+    encode.bias[dim:] = torch.log(torch.cat([rotation.variance, torch.ones(dim - kept)]))
+    decode.weight[:, :kept] = base.decoder.latent.weight @ rotation.backward
+    decode.bias[:] = base.decoder.latent.bias + base.decoder.latent.weight @ rotation.mean
+    if dim > kept:
+        add_residual(vae, features, latents, kept)
+
+
+def features_of(base: VAE, spectrogram: Tensor) -> Tensor:
+    """What the base's last convolution returns for [N, 2, F, T]  [N, K]"""
+    return base.encoder.layers(spectrogram.contiguous(memory_format=torch.channels_last)).flatten(1).float()
+
+
+def average_variance(base: VAE, features: Tensor) -> Tensor:
+    """Variance of the base's posterior, averaged over segments by its inverse  [E]"""
+    _, logvar = (features @ base.encoder.latent.weight.T.float() + base.encoder.latent.bias).chunk(2, dim=1)
+    return 1 / (-logvar.clamp(*LOGVAR_RANGE)).exp().mean(dim=0)
+
+
+def copy_layers(vae: VAE, base: VAE) -> None:
+    """Copy all layers but the two linear ones beside the latents."""
+    state = {name: value for name, value in base.state_dict().items() if ".latent." not in name}
+    vae.load_state_dict(state, strict=False)
+
+
+def collection_rotation(latents: Tensor, base_variance: Tensor, count: int, ratio: float) -> Rotation:
+    """The ``count`` components of a collection's latents [N, E] with the largest share in the output.
+
+    A posterior variance v says how much a latent changes the output: by ``1 / v - 1``, in units of the noise that the
+    decoder allows (the optimum of a linear VAE). With latents scaled by its root, noise has a variance of 1, and a
+    component of variance s has the posterior variance ``1 / (1 + s)`` once the sum of both is scaled to 1.
+    """
+    mean = latents.mean(dim=0)
+    scale = ((1 / base_variance.clamp(1e-5, 0.999) - 1) / max(ratio, MIN_RATIO)).sqrt()  # [E]
+    scaled = (latents - mean) * scale
+    energy = scaled.T.double() @ scaled.double() / len(scaled)
+    variance, directions = (part.float() for part in torch.linalg.eigh(energy))  # ascending
+    variance, directions = variance.flip(0)[:count].clamp(min=0), directions.flip(1)[:, :count]
+    spread = (1 + variance).sqrt()
+    return Rotation(mean, directions.T * scale / spread[:, None], directions * spread / scale[:, None], 1 / spread**2)
+
+
+def add_residual(vae: VAE, features: Tensor, latents: Tensor, kept: int) -> None:
+    """Let further latents encode components of what the features [N, K] hold beyond a linear function of the latents.
+
+    The decoder ignores them at first.
+    """
+    dim = vae.latent_dim
+    inputs = torch.cat([latents, torch.ones(len(latents), 1)], dim=1)
+    residual = features - inputs @ torch.linalg.lstsq(inputs, features).solution
+    _, values, directions = torch.linalg.svd(residual, full_matrices=False)
+    found = min(dim - kept, int((values > 1e-4 * values[0].clamp(min=1e-12)).sum()))
+    scale = ((1 - RESIDUAL_POSTERIOR) * len(features)) ** 0.5 / values[:found, None]
+    rows = scale * directions[:found]
+    vae.encoder.latent.weight[kept:dim] = 0
+    vae.encoder.latent.bias[kept:dim] = 0
+    vae.encoder.latent.weight[kept : kept + found] = rows
+    vae.encoder.latent.bias[kept : kept + found] = -rows @ features.mean(dim=0)
+    vae.encoder.latent.bias[dim + kept : dim + kept + found] = torch.log(torch.tensor(RESIDUAL_POSTERIOR))
+    vae.decoder.latent.weight[:, kept:] = 0
