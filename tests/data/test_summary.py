@@ -187,3 +187,21 @@ def test_names_of_any_kind_are_read_back(name, tmp_path):
     assert summary.differences(module.collection, rows) == []
     assert len(rows) == 3
     assert all(len(line.splitlines()) == 1 for line in module.collection.refused)
+
+
+def test_near_copies_alone_are_split_and_the_table_says_so(tmp_path):
+    wave = noise(RATE)
+    for number in range(6):
+        audio.write(tmp_path / f"{number}.wav", (1 - 0.1 * number) * wave, RATE)
+    data = data_module(tmp_path)
+    assert {name: len(sounds) for name, sounds in data.collection.splits.items()} == {
+        "train": 4,
+        "validation": 1,
+        "test": 1,
+    }
+    assert summary.ALIKE in data.table().splitlines()
+
+
+def test_a_table_of_different_sounds_does_not_say_that_they_are_alike(tmp_path):
+    write_noise(tmp_path, "a.wav", "b.wav", "c.wav")
+    assert "alike" not in data_module(tmp_path).table()

@@ -11,7 +11,7 @@ import torch
 from vae2ch import audio
 from vae2ch.config import DataConfig
 from vae2ch.data import notes, world
-from vae2ch.data.blocks import block_name, cut_long_recordings
+from vae2ch.data.blocks import MIN_RECORDINGS, block_name, cut_long_recordings
 from vae2ch.data.near_copies import recordings_of
 from vae2ch.data.scan import Scan, Sound, scan
 from vae2ch.data.split import SplitRow, earlier_splits, split_by_recording
@@ -30,6 +30,7 @@ class Collection:
     refused: dict[str, str]
     left_out: dict[str, list[str]] = field(default_factory=dict)
     recording_of: dict[str, str] = field(default_factory=dict)  # name of the recording of each file's digest
+    are_alike: bool = False  # all are near copies of one or two, and were split nevertheless
 
     @property
     def sounds(self) -> list[Sound]:
@@ -68,6 +69,9 @@ def read_collection(
     fractions = {"validation": config.validation, "test": config.test}
     recording_of = recordings_of(found.sounds, sample_rate)
     sounds, blocks = cut_long_recordings(found.sounds, recording_of, segment, sample_rate, **fractions)
+    are_alike = not blocks and len(set(recording_of.values())) < MIN_RECORDINGS <= len(recording_of)
+    if are_alike:  # better a model without a fair test than none
+        recording_of = {digest: digest for digest in recording_of}
     splits = split_by_recording(
         sounds,
         **fractions,
@@ -75,7 +79,7 @@ def read_collection(
         recording_of=recording_of | {digest: digest for digest in blocks},
         fixed=blocks | earlier_splits(sounds, earlier or {}),
     )
-    return Collection(root, splits, found.refused, found.left_out, recording_of)
+    return Collection(root, splits, found.refused, found.left_out, recording_of, are_alike)
 
 
 def read_world(

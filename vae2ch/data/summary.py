@@ -18,6 +18,7 @@ from vae2ch.files import replace_text
 
 REMOVED = "removed"  # remark of a file that was in the collection before
 MAX_LISTED = 20  # files listed in the table for each kind of remark; the CSV file has all
+ALIKE = "  alike     all are near copies of one or two recordings: the test sounds are near copies of training sounds"
 MIN_GROUPED = 4  # files of one suffix that are listed together if their remark is the same
 
 
@@ -43,6 +44,7 @@ def table(collection: Collection, sample_rate: int, datasets: Mapping[str, Sound
     lines = [
         f"Sounds in {collection.root}, resampled to {sample_rate} Hz mono",
         f"  kept      {collection.files} files, {seconds:.1f} s: {collection.recordings} different recordings{near}",
+        *([ALIKE] if collection.are_alike else []),
         *shorten(listed({sound.name: sound.remark for sound in sounds if sound.remark})),
         f"  padded    {padded} of them, shorter than a segment ({segment:.2f} s)",
         f"  skipped   {sum(pauses):.1f} s in {len(pauses)} of them: pauses, and ends of less than a tenth of a segment",
