@@ -5,8 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from tests.audio.sounds import encoded, ffmpeg_encoded, noise, written
-from vae2ch import audio
+from tests.audio.sounds import encoded, ffmpeg_encoded, noise
 
 RATE = 16000
 REMARK = "another file is joined to it, whose {} bytes are not read"
@@ -22,17 +21,6 @@ def plain(form, seconds=0.3, seed=0):
 def stream(subtype, rate=48000, channels=1, form="OGG", seed=0):
     wave = np.stack([noise(0.4, rate=rate, seed=seed + channel) for channel in range(channels)], axis=1)
     return encoded(wave, rate, format=form, subtype=subtype)
-
-
-@pytest.fixture
-def decoded(tmp_path):
-    """Function that returns the samples and the remark of contents."""
-
-    def decode(data):
-        wave, _, remark = audio.decode(written(tmp_path / "a.x", data))
-        return wave, remark
-
-    return decode
 
 
 def check_first_alone(decoded, data, other):

@@ -6,9 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from tests.audio.sounds import cut, encoded, noise, with_field, written
+from tests.audio.sounds import cut, encoded, noise, with_field
 from tests.mutations import overwritten
-from vae2ch import audio
 from vae2ch.audio.header import LONGER, UNCLOSED
 
 WAVE = noise(1.0, rate=16000)
@@ -16,17 +15,6 @@ WAVE = noise(1.0, rate=16000)
 
 def contents(form, subtype="PCM_16", wave=WAVE):
     return encoded(wave, 8000 if form == "WVE" else 16000, format=form, subtype=subtype)
-
-
-@pytest.fixture
-def decoded(tmp_path):
-    """Function that returns the samples and the remark of contents."""
-
-    def decode(data):
-        wave, _, remark = audio.decode(written(tmp_path / "a.x", data))
-        return wave, remark
-
-    return decode
 
 
 CUT = ["AVR", "HTK", "MAT4", "MAT5", "MPC2K", "NIST", "SDS", "SVX", "VOC", ("VOC", "PCM_U8"), ("SDS", "PCM_S8")]
