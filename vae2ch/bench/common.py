@@ -35,6 +35,12 @@ def plain_parser(name: str, description: str, example: str) -> Parser:
     return Parser(prog=program, description=description, epilog=f"example: {program} {example}")
 
 
+def add_numbers(parser: Parser, *options: tuple[str, int, str]) -> None:
+    """Add options that take a number: name, default and meaning of each."""
+    for name, default, meaning in options:
+        parser.add_argument(f"--{name}", metavar="N", type=int, default=default, help=f"{meaning}; default: {default}")
+
+
 def build_parser(name: str, description: str, example: str) -> Parser:
     """Parser of the arguments that most measurements have: ``[--data DIR] [OVERRIDES]``."""
     parser = plain_parser(name, description, example)

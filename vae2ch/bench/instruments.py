@@ -13,7 +13,7 @@ import mido
 import numpy as np
 import soundfile
 
-from vae2ch.bench.common import plain_parser
+from vae2ch.bench.common import add_numbers, plain_parser
 from vae2ch.cli.messages import exit_on_error
 from vae2ch.errors import InputError
 
@@ -57,27 +57,32 @@ def render(notes: list[tuple[int, int, int]], soundfont: Path = SOUNDFONT, chann
         return soundfile.read(f"{place}/notes.wav")[0].mean(axis=1)
 
 
+def write_files(folder: Path, names: list[str], wave: np.ndarray) -> None:
+    """Write a file for each note of a waveform [S] that is not silent."""
+    fade = np.minimum(1, np.arange(KEPT * RATE, 0, -1) / FADE)
+    for number, name in enumerate(names):
+        one = wave[round(number * APART * RATE) :][: len(fade)]
+        if np.abs(one).max() >= MIN_PEAK:
+            soundfile.write(folder / f"{name}.wav", one * fade, RATE)
+
+
 def main() -> None:
-    """Write a file for each note that is not silent."""
+    """Choose notes, render and write them."""
     parser = plain_parser("instruments", "Render notes of General MIDI instruments.", "instruments/ --notes 450")
     parser.add_argument("folder", metavar="DIR", type=Path, help="for the WAV files")
-    for name, default, meaning in (
+    add_numbers(
+        parser,
         ("first", 0, "number of the first instrument"),
         ("programs", 12, "instruments"),
         ("notes", 450, "of all instruments"),
         ("seed", 0, "of the choice of notes"),
-    ):
-        parser.add_argument(f"--{name}", metavar="N", type=int, default=default, help=f"{meaning}; default: {default}")
+    )
     with exit_on_error():
         options = parser.parse_args()
         notes = choose(options.first, options.programs, options.notes, options.seed)
         options.folder.mkdir(parents=True, exist_ok=True)
-        fade, waves = np.minimum(1, np.arange(KEPT * RATE, 0, -1) / FADE), render(notes)
-        for number, (program, pitch, velocity) in enumerate(notes):
-            wave = waves[round(number * APART * RATE) :][: len(fade)]
-            if np.abs(wave).max() >= MIN_PEAK:
-                file = options.folder / f"p{program:03d}_m{pitch:03d}_v{velocity:03d}.wav"
-                soundfile.write(file, wave * fade, RATE)
+        names = [f"p{program:03d}_m{pitch:03d}_v{velocity:03d}" for program, pitch, velocity in notes]
+        write_files(options.folder, names, render(notes))
 
 
 if __name__ == "__main__":

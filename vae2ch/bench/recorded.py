@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from vae2ch.bench.common import plain_parser
-from vae2ch.bench.instruments import APART, FADE, KEPT, MIN_PEAK, RATE, render
+from vae2ch.bench.common import add_numbers, plain_parser
+from vae2ch.bench.instruments import render, write_files
 from vae2ch.cli.messages import exit_on_error
 from vae2ch.errors import InputError
 from vae2ch.terminal import ProgressDisplay
@@ -36,13 +35,13 @@ def main() -> None:
     """Write the files that the folder lacks."""
     parser = plain_parser("recorded", "Render notes, drums and speech for a base model.", "outputs/world/recorded")
     parser.add_argument("folder", metavar="DIR", type=Path, help="for the WAV files")
-    for name, default, meaning in (
+    add_numbers(
+        parser,
         ("notes", 40, "notes of each program"),
         ("hits", 2, "hits of each drum"),
         ("words", 600, "spoken texts"),
         ("seed", 0, "of what is drawn"),
-    ):
-        parser.add_argument(f"--{name}", metavar="N", type=int, default=default, help=f"{meaning}; default: {default}")
+    )
     with exit_on_error():
         options = parser.parse_args()
         random = np.random.default_rng(options.seed)
@@ -62,19 +61,14 @@ def draw(random: np.random.Generator, program: int, pitches: range | list[int]) 
 def write_notes(folder: Path, kind: str, notes: list[tuple[int, int, int]], channel: int) -> None:
     """Write a file for each note that is not silent and not there yet."""
     names = [f"{kind}-{number:05d}-p{program:03d}-m{pitch:03d}" for number, (program, pitch, _) in enumerate(notes)]
-    fade = np.minimum(1, np.arange(KEPT * RATE, 0, -1) / FADE)
     progress = ProgressDisplay(f"{kind}s", len(notes), "sounds")
     for start in range(0, len(notes), AT_ONCE):
         part = slice(start, start + AT_ONCE)
         progress.show(start)
-        if (folder / f"{names[part][-1]}.done").exists():
-            continue
-        wave = render(notes[part], SOUNDFONT, channel)
-        for number, name in enumerate(names[part]):
-            one = wave[round(number * APART * RATE) :][: len(fade)]
-            if np.abs(one).max(initial=0) >= MIN_PEAK:
-                soundfile.write(folder / f"{name}.wav", one * fade[: len(one)], RATE, subtype="PCM_16")
-        (folder / f"{names[part][-1]}.done").touch()
+        done = folder / f"{names[part][-1]}.done"
+        if not done.exists():
+            write_files(folder, names[part], render(notes[part], SOUNDFONT, channel))
+            done.touch()
     progress.close()
 
 
