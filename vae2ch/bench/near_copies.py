@@ -4,6 +4,7 @@ python -m vae2ch.bench.near_copies DIR
 """
 
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,9 +78,17 @@ def main() -> None:
     parser = plain_parser("near_copies", __doc__.partition("\n")[0], "sounds/")
     parser.add_argument("folder", metavar="DIR", type=Path, help="sounds that are no copies of each other")
     folder = parser.parse_args().folder
-    found = scan(folder, SAMPLE_RATE)
-    groups = alike(found.sounds)
-    print(f"{len(found.sounds)} sounds, {sum(len(names) - 1 for names in groups)} taken for near copies:")
+    with tempfile.TemporaryDirectory() as cache:
+        begin = time.perf_counter()
+        found = scan(folder, SAMPLE_RATE, cache=Path(cache))
+        scanned = time.perf_counter()
+        groups = alike(found.sounds)
+        seconds, searched = scanned - begin, time.perf_counter() - scanned
+    share = f"scanned in {seconds:.2f} s, searched in {searched:.2f} s ({100 * searched / seconds:.1f} %)"
+    print(
+        f"{len(found.sounds)} sounds, {share}, {sum(len(names) - 1 for names in groups)} taken for near copies:",
+        flush=True,
+    )
     for names in groups:
         print("   ", ", ".join(names))
     print("|near copies|found|made|\n|---|---|---|")
