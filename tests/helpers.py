@@ -31,7 +31,7 @@ SMALL = RepresentationConfig(sample_rate=16000, n_fft=254, hop=64, frames=32, ga
 
 def compose(*overrides):
     """Settings of a run, composed from ``conf/``, with a fixed name."""
-    return settings.compose(["name=test", *overrides])
+    return settings.compose(["name=test", "preset=medium", *overrides])
 
 
 def shipped_representation(option):

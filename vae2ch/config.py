@@ -40,11 +40,13 @@ class DataConfig:
 
 @dataclass(kw_only=True)
 class AugmentConfig:
-    """Random variation of the training segments; the preset sets its strength."""
+    """Random variation of the training segments; the preset sets its strength, preset=auto what is null."""
 
-    speed: float = setting("largest relative change of speed and pitch; 0.06 is a semitone, 1 an octave", 0.0, 1.0)
-    shift: float = setting("largest delay in seconds", 0.0, 1.0)
-    gain_db: float = setting("largest change of the level in dB", 0.0, 40.0)
+    speed: float | None = setting(
+        "largest relative change of speed and pitch; 0.06 is a semitone, 1 an octave", 0.0, 1.0
+    )
+    shift: float | None = setting("largest delay in seconds", 0.0, 1.0)
+    gain_db: float | None = setting("largest change of the level in dB", 0.0, 40.0)
     polarity: bool = setting("flip the sign of half of the segments, which is inaudible")
 
 
@@ -72,7 +74,7 @@ class TrainingConfig:
     """Loss weights, optimiser and schedule."""
 
     learning_rate: float = setting("learning rate of layers with up to 256 inputs; less for larger ones", 0.0, 1.0)
-    weight_decay: float = setting("weight decay of AdamW, against overfitting; the preset sets it", 0.0, 10.0)
+    weight_decay: float | None = setting("weight decay of AdamW, against overfitting; the preset sets it", 0.0, 10.0)
     warmup_steps: int = setting("steps until the full learning rate", 0)
     amplitude_weight: float = setting("weight of the spectral convergence; log magnitude: 1", 0.0, 1e6)
     frequency_weight: float = setting("weight of the error of the instantaneous frequency", 0.0, 1e6)
@@ -133,6 +135,13 @@ class CodecConfig:
     model: ModelConfig
     amplitude_weight: float = setting("as in training; also used to optimise the latents of a segment", 0.0)
     kl_weight: float = setting("as in training; also used to optimise the latents of a segment", 0.0)
+
+
+def given(value: float | None) -> float:
+    """A setting of the preset; with ``preset=auto`` it is null until the sounds are read. Raises ``ValueError``."""
+    if value is None:
+        raise ValueError("a setting of preset=auto is used before the sounds are read")
+    return value
 
 
 def allowed_values(item: Field) -> str:

@@ -17,7 +17,7 @@ def value_of(config, key):
 
 
 def test_every_setting_is_there_with_its_default_its_meaning_and_what_is_allowed():
-    defaults, words = compose(), " ".join(TEXT.split())
+    defaults, words = compose("preset=auto"), " ".join(TEXT.split())
     for key, item in leaves(RunConfig):
         value = "" if key == "name" else value_text(value_of(defaults, key))
         assert f"\n  {key}={value}" in TEXT, key
@@ -33,7 +33,9 @@ def test_every_option_of_every_group_is_there_with_its_first_comment():
     for path in paths:
         comments = [line[2:] for line in path.read_text().splitlines() if line.startswith("# ") and "@" not in line]
         assert f" {path.parent.name}={path.stem} {comments[0]}" in words
-    assert "medium For 60 to 250 recordings (default)" in words.replace("preset=", "")
+    assert "auto heavy, medium or light, by the number of recordings and segments (default)" in words.replace(
+        "preset=", ""
+    )
 
 
 def test_it_is_plain_text_of_100_columns_that_begins_with_examples():

@@ -125,7 +125,7 @@ LONG = [(1, 3000, "heavy"), (20, 900, "medium"), (100, 900, "light")]
 
 @pytest.mark.parametrize(("recordings", "segments", "preset"), SIZES + LONG)
 def test_small_collections_get_a_stronger_preset(recordings, segments, preset):
-    assert summary.recommended_preset(recordings, segments) == preset
+    assert summary.suitable_preset(recordings, segments) == preset
 
 
 def table(collection, length):
@@ -146,7 +146,7 @@ def test_the_table_counts_seconds_padded_files_pauses_copies_and_remarks(tmp_pat
     assert "padded    2 of them, shorter than a segment (1.00 s)" in text
     assert "skipped   8.8 s in 1 of them: pauses" in text
     assert "train 13 (4 files) · validation 0 (0 files) · test 0 (0 files)" in text
-    assert "heavy is recommended for 3 recordings, 13 segments" in text
+    assert "heavy suits 3 recordings, 13 segments" in text
 
 
 def test_long_lists_are_shortened_and_alike_files_are_one_line():

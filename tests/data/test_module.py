@@ -146,7 +146,7 @@ def test_the_table_names_all_that_was_refused(folder):
     assert "refused   3 files" in table
     for name in ("empty.wav", "text.flac", "silent.wav"):
         assert name in table
-    assert "heavy is recommended for 8 recordings, 72 segments" in table
+    assert "heavy suits 8 recordings, 72 segments" in table
     for name, dataset in module.datasets.items():
         assert f"{name} {len(dataset)} ({len(module.collection.splits[name])} files)" in table
 

@@ -12,7 +12,7 @@ import lightning
 import torch
 from torch import Tensor
 
-from vae2ch.cli import hardware
+from vae2ch.cli import hardware, preset
 from vae2ch.cli.commands import Parser
 from vae2ch.cli.hydra_errors import as_input_errors
 from vae2ch.cli.messages import exit_on_error
@@ -57,14 +57,13 @@ def one_line_errors() -> Iterator[None]:
 
 
 def settings(folder: str | None, overrides: Sequence[str]) -> RunConfig:
-    """Settings for this machine; without a preset, the one that is recommended for the collection."""
+    """Settings for this machine and this collection."""
     source = ["data=folder", f"data.root={folder}"] if folder is not None else []
     overrides = ["name=bench", *map(quote_path, [*source, *overrides])]
     config = compose(overrides)
     data = SoundDataModule(config.data, config.augment, config.representation, config.seed)
     data.setup()
-    # before the others, so that a preset among them replaces it
-    return hardware.resolve(compose([f"preset={data.recommended_preset()}", *overrides]))
+    return hardware.resolve(preset.resolve(config, data.suitable_preset()))
 
 
 def folder_of_run(run: Path) -> Path:

@@ -234,7 +234,7 @@ def saving(config: RunConfig) -> dict[str, float]:
 def collection_costs(place: str) -> list[str]:
     """Seconds of two scans, milliseconds of data for a step, and peak memory of this process in MB."""
     source = [f"data.root={place}/sounds", f"data.cache={place}/cache"]
-    config = hardware.resolve(compose(["name=bench", "data=folder", *source]))
+    config = hardware.resolve(compose(["name=bench", "data=folder", "preset=light", *source]))
     times = [time.perf_counter()]
     for _ in range(2):
         data = build(config)[0]

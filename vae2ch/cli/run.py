@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from vae2ch.callbacks.limits import fell_at_the_end
 from vae2ch.callbacks.logs import forget_run, forget_steps_after
 from vae2ch.callbacks.signals import Interrupted, Signals
-from vae2ch.cli import hardware, memory, processes, record
+from vae2ch.cli import hardware, memory, preset, processes, record
 from vae2ch.cli.messages import command_to_resume, model_summary, result_summary
 from vae2ch.cli.record import RunRecord, read_record
 from vae2ch.cli.resume import ResumedRun
@@ -65,8 +65,10 @@ def run_locked(config: RunConfig, folder: Path, resumed: ResumedRun | None, sign
     if resumed is None:
         check_start(config.start, module.codec.config)  # to find an error before the sounds are read
     module.extended = resumed is not None and resumed.extended
-    trainer = build_trainer(resolved, folder, signals, extended=module.extended)
     module.skip_rest_of_epoch = read_sounds(data, resumed)
+    config, resolved = (preset.resolve(settings, data.suitable_preset()) for settings in (config, resolved))
+    module.config, data.augment = resolved.training, resolved.augment
+    trainer = build_trainer(resolved, folder, signals, extended=module.extended)
     say = rank_zero_only(print)
     say(data.table())
     note = RunRecord(asdict(config), sessions=previous_sessions(folder))
@@ -74,8 +76,8 @@ def run_locked(config: RunConfig, folder: Path, resumed: ResumedRun | None, sign
         prepare_folder(folder, data, note, resumed)  # only now, as an error before leaves the run as it is
     say(model_summary(config, module.codec, trainer), flush=True)
     if resumed is None and trainer.is_global_zero:  # the other processes get the weights of the first
-        say(f"Initial weights: {config.start}", flush=True)
         initialise(module, data, config.start)
+        say(f"Initial weights: {module.start}", flush=True)
     scores = train_and_test(trainer, module, data, folder, resumed)
     lowest = trainer.checkpoint_callback.lowest
     if trainer.is_global_zero:

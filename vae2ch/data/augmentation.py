@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from vae2ch.config import AugmentConfig
+from vae2ch.config import AugmentConfig, given
 from vae2ch.data.dataset import Item, SoundDataset
 
 ORDER, AUGMENTATION = 0, 1  # give both random numbers of their own
@@ -25,17 +25,19 @@ class AugmentedDataset(Dataset[Item]):
     """Segments with random speed, delay and polarity, and a random amplitude of the loudest bin."""
 
     def __init__(self, dataset: SoundDataset, config: AugmentConfig, *, seed: int, sample_rate: int) -> None:
-        self.dataset, self.config, self.seed, self.sample_rate = dataset, config, seed, sample_rate
+        self.dataset, self.seed, self.sample_rate = dataset, seed, sample_rate
+        self.speed, self.shift, self.gain_db = map(given, (config.speed, config.shift, config.gain_db))
+        self.polarity = config.polarity
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, draw: Draw) -> Item:
         random = np.random.default_rng([self.seed, AUGMENTATION, draw.position])
-        shift = int(random.uniform(0, self.config.shift) * self.sample_rate)
-        gain = 10 ** (random.uniform(-self.config.gain_db, self.config.gain_db) / 20)
-        sign = -1.0 if self.config.polarity and random.random() < 0.5 else 1.0
-        speed = (1 + self.config.speed) ** random.uniform(-1, 1)
+        shift = int(random.uniform(0, self.shift) * self.sample_rate)
+        gain = 10 ** (random.uniform(-self.gain_db, self.gain_db) / 20)
+        sign = -1.0 if self.polarity and random.random() < 0.5 else 1.0
+        speed = (1 + self.speed) ** random.uniform(-1, 1)
         item = self.dataset.excerpt(draw.index, shift, speed)
         return item._replace(wave=sign * item.wave, gain=torch.tensor(gain, dtype=torch.float32))
 

@@ -80,9 +80,9 @@ class SoundDataModule(lightning.LightningDataModule):
     def table(self) -> str:
         return summary.table(self.collection, self.representation.sample_rate, self.datasets)
 
-    def recommended_preset(self) -> str:
+    def suitable_preset(self) -> str:
         """Preset for a collection of this size."""
-        return summary.recommended_preset(self.collection.recordings, sum(map(len, self.datasets.values())))
+        return summary.suitable_preset(self.collection.recordings, sum(map(len, self.datasets.values())))
 
     def write_csv(self, path: Path) -> None:
         summary.write_csv(self.collection, self.representation.sample_rate, path, self.datasets, self.earlier)

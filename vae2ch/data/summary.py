@@ -22,14 +22,14 @@ ALIKE = "  alike     all are near copies of one or two recordings: the test soun
 MIN_GROUPED = 4  # files of one suffix that are listed together if their remark is the same
 
 
-def recommended_preset(recordings: int, segments: int) -> str:
+def suitable_preset(recordings: int, segments: int) -> str:
     """Preset for a collection of this size: segments of a long recording count, but less than as many recordings."""
     sounds = math.sqrt(recordings * segments)
     return "heavy" if sounds < 60 else "medium" if sounds < 250 else "light"
 
 
 def table(collection: Collection, sample_rate: int, datasets: Mapping[str, SoundDataset]) -> str:
-    """Table of files, seconds and segments of each split, of what was not used, and the recommended preset."""
+    """Table of files, seconds and segments of each split, of what was not used, and the preset that suits it."""
     sounds = collection.sounds
     segment = next(iter(datasets.values())).length / sample_rate
     seconds = sum(sound.samples for sound in sounds) / sample_rate
@@ -39,7 +39,7 @@ def table(collection: Collection, sample_rate: int, datasets: Mapping[str, Sound
     segments = {split: len(dataset) for split, dataset in datasets.items()}
     splits = " · ".join(f"{name} {segments[name]} ({len(collection.splits[name])} files)" for name in SPLITS)
     total = sum(segments.values())
-    preset = recommended_preset(collection.recordings, total)
+    preset = suitable_preset(collection.recordings, total)
     near = f", {copies} of them copies or near copies (in the split of their original)" if copies else ""
     lines = [
         f"Sounds in {collection.root}, resampled to {sample_rate} Hz mono",
@@ -52,7 +52,7 @@ def table(collection: Collection, sample_rate: int, datasets: Mapping[str, Sound
         *shorten(listed(collection.refused)),
         *(f"  left out  {line}" for line in summarise(collection.left_out)),
         f"  segments  {splits}",
-        f"  preset    {preset} is recommended for {collection.recordings} recordings, {total} segments",
+        f"  preset    {preset} suits {collection.recordings} recordings, {total} segments",
     ]
     return "\n".join(lines)
 

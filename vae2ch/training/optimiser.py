@@ -6,7 +6,7 @@ import math
 import torch
 from torch import nn
 
-from vae2ch.config import TrainingConfig
+from vae2ch.config import TrainingConfig, given
 from vae2ch.model import VAE
 
 FULL_RATE_FAN_IN = 256  # inputs per output up to which a layer has the full learning rate
@@ -15,7 +15,7 @@ LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 def build_optimiser(vae: VAE, config: TrainingConfig) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019)."""
-    groups = parameter_groups(vae, config.learning_rate, config.weight_decay)
+    groups = parameter_groups(vae, config.learning_rate, given(config.weight_decay))
     return torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
 
 
