@@ -2,7 +2,7 @@
 
 ``Representation.inverse`` sums channel 1 over time, bin by bin, which is exact for an analysed sound. The errors of a
 decoder accumulate in the sum, so that the bins of one partial drift apart and cancel. Here the bins around a spectral
-peak are locked to its phase, and a few Griffin-Lim iterations reduce the remaining inconsistency.
+peak are locked to its phase, and Griffin-Lim iterations reduce the remaining inconsistency.
 
 Axes: B batch, F frequency bins, T time frames, S samples. Phases are in half-turns, frequencies in half-turns per
 hop relative to the bin's centre, as in channel 1.
@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from vae2ch.representation import Representation, wrap
 
-ITERATIONS = 3  # of Griffin-Lim after phase locking
-OVERSHOOT = 0.5  # of the magnitude correction in each iteration
+ITERATIONS = 12  # of Griffin-Lim after phase locking
+MOMENTUM = 0.99  # of these iterations
 CONSISTENCY_FRAMES = 8  # loudest frames in which consistency is tested
 CONSISTENCY_TOLERANCE = 0.01  # relative error: rounding is far below, a decoder's output far above
 ONSET_RATIO = 0.25  # a peak is an onset if its bin had less than this fraction of its magnitude a frame before
@@ -124,10 +124,9 @@ def is_consistent(representation: Representation, magnitude: Tensor, phase: Tens
     return torch.linalg.vector_norm(error, dim=(-2, -1)) <= CONSISTENCY_TOLERANCE * norm
 
 
-def impose_magnitude(spectrum: Tensor, magnitude: Tensor, overshoot: float) -> Tensor:
-    """A spectrum with other magnitudes [B, F, T], relaxed by an overshoot (Peer et al. 2022, "Beyond Griffin-Lim")."""
-    current = spectrum.abs()
-    return spectrum * ((magnitude + overshoot * (magnitude - current)) / current.clamp(min=1e-20))
+def impose_magnitude(spectrum: Tensor, magnitude: Tensor) -> Tensor:
+    """A spectrum with other magnitudes, and the phases that it has; same shape."""
+    return spectrum * (magnitude / spectrum.abs().clamp(min=1e-20))
 
 
 def griffin_lim(
@@ -136,13 +135,12 @@ def griffin_lim(
     phase: Tensor,
     *,
     iterations: int = ITERATIONS,
-    overshoot: float = OVERSHOOT,
-    momentum: float = 0.0,
+    momentum: float = MOMENTUM,
 ) -> Tensor:
     """Waveform of magnitudes and initial phases [B, F, T], after some iterations  [B, S]
 
-    Griffin and Lim (1984); with momentum and ``overshoot=0``, Perraudin et al. (2013). Unlike
-    torchaudio's, it takes the sound to be silent beyond its ends, as the representation does.
+    Griffin and Lim (1984); with momentum, Perraudin et al. (2013), "A fast Griffin-Lim algorithm". Unlike torchaudio's,
+    it takes the sound to be silent beyond its ends, as the representation does.
     """
     spectrum = torch.polar(magnitude, math.pi * phase)
     previous = torch.zeros_like(spectrum) if momentum else None
@@ -150,14 +148,14 @@ def griffin_lim(
         rebuilt = representation.stft(representation.istft(spectrum))
         target = rebuilt if previous is None else rebuilt - momentum / (1 + momentum) * previous
         previous = rebuilt if momentum else None
-        spectrum = impose_magnitude(target, magnitude, overshoot)
+        spectrum = impose_magnitude(target, magnitude)
     return representation.istft(spectrum)
 
 
 def synthesise(representation: Representation, spectrogram: Tensor, level: Tensor) -> Tensor:
     """Waveform of decoded spectrograms [B, 2, F, T] with levels [B]; exact if consistent  [B, S]
 
-    Phases of a consistent one are summed, others locked. A few Griffin-Lim iterations follow.
+    Phases of a consistent one are summed, others locked. Griffin-Lim iterations follow.
     """
     with torch.autocast(spectrogram.device.type, enabled=False):
         log_magnitude, frequency = spectrogram.float().unbind(dim=1)
