@@ -31,7 +31,7 @@ def rendered(monkeypatch):
 
 
 def test_each_note_that_sounds_is_a_file(tmp_path, rendered):
-    recorded.write_notes(tmp_path, "note", [(3, 69, 127), (3, 30, 127), (4, 57, 64)], channel=0)
+    recorded.write_notes(tmp_path, "note", [(3, 69, 127), (3, 30, 127), (4, 57, 64)], "fluid", channel=0)
     names = sorted(path.name for path in tmp_path.glob("*.wav"))
     assert names == ["note-00000-p003-m069.wav", "note-00002-p004-m057.wav"]
     for name, hertz in zip(names, (440, 220), strict=True):
@@ -42,10 +42,23 @@ def test_each_note_that_sounds_is_a_file(tmp_path, rendered):
 
 def test_what_is_written_is_not_rendered_again(tmp_path, rendered):
     notes = [(number % 100, 60, 100) for number in range(recorded.AT_ONCE + 5)]
-    recorded.write_notes(tmp_path, "note", notes, channel=9)
+    recorded.write_notes(tmp_path, "note", notes, "fluid", channel=9)
     assert [len(part) for part, _ in rendered] == [recorded.AT_ONCE, 5]
-    recorded.write_notes(tmp_path, "note", notes, channel=9)
+    recorded.write_notes(tmp_path, "note", notes, "fluid", channel=9)
     assert len(rendered) == 2
+
+
+def test_the_sounds_of_a_kit_are_copied(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorded, "HYDROGEN", tmp_path)
+    kit = tmp_path / recorded.DRUM_KITS["rumpf"]
+    kit.mkdir()
+    for name in ("b.flac", "a.wav", "drumkit.xml"):
+        (kit / name).write_text(name)
+    recorded.copy_kit(tmp_path, "rumpf")
+    assert (tmp_path / "rumpf-00000.wav").read_text() == "a.wav"
+    assert sorted(path.name for path in tmp_path.glob("rumpf-*")) == ["rumpf-00000.wav", "rumpf-00001.flac"]
+    with pytest.raises(InputError, match="apt install hydrogen-drumkits"):
+        recorded.copy_kit(tmp_path, "strums")
 
 
 def test_speech_is_written_once_and_differs(tmp_path, monkeypatch):

@@ -18,6 +18,11 @@ from vae2ch.cli.messages import exit_on_error
 from vae2ch.errors import InputError
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
+PACKAGES = {
+    "TimGM6mb": "timgm6mb-soundfont",
+    "FluidR3_GM": "fluid-soundfont-gm",
+    "MuseScore_General_Full": "musescore-general-soundfont",
+}
 MELODIC = [program for program in range(96) if program != 47]  # 47 are timpani; from 96 on there are effects
 PITCHES, VELOCITIES = range(36, 85), (40, 80, 120)  # C2 to C6
 RATE, TICKS = 44100, 1920  # samples and MIDI ticks per second, at MIDI's default tempo
@@ -48,8 +53,7 @@ def midi_file(notes: list[tuple[int, int, int]], channel: int = 0) -> mido.MidiF
 def render(notes: list[tuple[int, int, int]], soundfont: Path = SOUNDFONT, channel: int = 0) -> np.ndarray:
     """All notes in one waveform, without reverb and chorus  [S]"""
     if shutil.which("fluidsynth") is None or not soundfont.exists():
-        packages = "timgm6mb-soundfont" if soundfont == SOUNDFONT else "fluid-soundfont-gm"
-        raise InputError(f"fluidsynth and {soundfont} are needed: apt install fluidsynth {packages}")
+        raise InputError(f"fluidsynth and {soundfont} are needed: apt install fluidsynth {PACKAGES[soundfont.stem]}")
     with tempfile.TemporaryDirectory() as place:
         midi_file(notes, channel).save(f"{place}/notes.mid")
         options = f"-ni -q -R 0 -C 0 -g 0.6 -r {RATE} -F notes.wav {soundfont} notes.mid".split()

@@ -1,7 +1,8 @@
-"""Write sounds that a base model learns from beside the procedural ones: notes, drums and speech.
+"""Write sounds that a base model learns from beside the procedural ones: notes, drums, strums and speech.
 
-Needs mido, FluidSynth with the soundfont FluidR3 (MIT licence), and eSpeak NG, whose output is free:
-apt install fluidsynth fluid-soundfont-gm espeak-ng.
+Needs mido, FluidSynth with two soundfonts (MIT licence, with parts that are CC0 or public domain), two kits of Hydrogen
+(CC-BY 3.0), and eSpeak NG, whose output is free: apt install fluidsynth fluid-soundfont-gm
+musescore-general-soundfont hydrogen-drumkits hydrogen-drumkits-effects espeak-ng.
 """
 
 import shutil
@@ -17,15 +18,24 @@ from vae2ch.cli.messages import exit_on_error
 from vae2ch.errors import InputError
 from vae2ch.terminal import ProgressDisplay
 
-SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
-PROGRAMS, PITCHES = range(112), range(28, 97)  # from 112 on there are effects; E1 to C7
-KITS, KEYS = (0, 8, 16, 24, 25, 32, 40, 48), range(27, 88)  # drums of the soundfont
+SOUNDFONTS = {
+    "fluid": Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"),
+    "musescore": Path("/usr/share/sounds/sf3/MuseScore_General_Full.sf3"),
+}
+PROGRAMS, PITCHES = range(128), range(28, 97)  # E1 to C7; from 112 on there are effects
+KITS, KEYS = (0, 8, 16, 24, 25, 32, 40, 48), range(27, 88)  # drums of the soundfonts
+HYDROGEN = Path("/usr/share/hydrogen/data/drumkits")
+DRUM_KITS = {
+    "rumpf": "rumpf_kit_z01_h2",  # CC-BY 3.0, Emanuel Rumpf
+    "strums": "belofilms_GuitarStrums",  # CC-BY 3.0, Gabriel Verdugo Soto
+}
 DRUM_CHANNEL = 9
 VELOCITIES = (30, 127)
+SOUND_SUFFIXES = (".flac", ".wav")
 AT_ONCE = 200  # notes, in a file that FluidSynth writes
 VOICES = (
     "en", "de", "fr", "es", "it", "nl", "pl", "ru", "sv", "tr", "hu", "fi", "pt-br", "cs", "el", "ro", "id", "sw",
-    "vi", "zh", "ja", "ko", "hi", "ar",
+    "vi", "cmn", "ja", "ko", "hi", "ar",
 )  # fmt: skip
 VARIANTS = ("", "+m1", "+m3", "+m5", "+m7", "+f1", "+f2", "+f3", "+f4", "+croak", "+whisper")
 CONSONANTS, VOWELS = tuple("bdfghklmnprstvwz"), tuple("aeiou")
@@ -48,8 +58,11 @@ def main() -> None:
         options.folder.mkdir(parents=True, exist_ok=True)
         notes = [draw(random, program, PITCHES) for program in PROGRAMS for _ in range(options.notes)]
         hits = [draw(random, kit, [key]) for kit in KITS for key in KEYS for _ in range(options.hits)]
-        write_notes(options.folder, "note", notes, channel=0)
-        write_notes(options.folder, "drum", hits, channel=DRUM_CHANNEL)
+        for font in SOUNDFONTS:
+            write_notes(options.folder, f"{font}-note", notes, font, channel=0)
+            write_notes(options.folder, f"{font}-drum", hits, font, channel=DRUM_CHANNEL)
+        for kit in DRUM_KITS:
+            copy_kit(options.folder, kit)
         write_speech(options.folder, options.words, random)
 
 
@@ -58,7 +71,7 @@ def draw(random: np.random.Generator, program: int, pitches: range | list[int]) 
     return program, int(random.choice(pitches)), int(random.integers(*VELOCITIES))
 
 
-def write_notes(folder: Path, kind: str, notes: list[tuple[int, int, int]], channel: int) -> None:
+def write_notes(folder: Path, kind: str, notes: list[tuple[int, int, int]], font: str, channel: int) -> None:
     """Write a file for each note that is not silent and not there yet."""
     names = [f"{kind}-{number:05d}-p{program:03d}-m{pitch:03d}" for number, (program, pitch, _) in enumerate(notes)]
     progress = ProgressDisplay(f"{kind}s", len(notes), "sounds")
@@ -67,9 +80,19 @@ def write_notes(folder: Path, kind: str, notes: list[tuple[int, int, int]], chan
         progress.show(start)
         done = folder / f"{names[part][-1]}.done"
         if not done.exists():
-            write_files(folder, names[part], render(notes[part], SOUNDFONT, channel))
+            write_files(folder, names[part], render(notes[part], SOUNDFONTS[font], channel))
             done.touch()
     progress.close()
+
+
+def copy_kit(folder: Path, kit: str) -> None:
+    """Copy the sounds of a drum kit."""
+    source = HYDROGEN / DRUM_KITS[kit]
+    if not source.is_dir():
+        raise InputError(f"{source} is needed: apt install hydrogen-drumkits hydrogen-drumkits-effects")
+    for number, path in enumerate(sorted(source.glob("*.*"))):
+        if path.suffix in SOUND_SUFFIXES:
+            shutil.copyfile(path, folder / f"{kit}-{number:05d}{path.suffix}")
 
 
 def write_speech(folder: Path, count: int, random: np.random.Generator) -> None:
