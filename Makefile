@@ -52,7 +52,7 @@ fuzz: .venv/installed ## read 10,000 damaged sound files and 1,000 damaged check
 base: .venv/installed ## train a model for other runs to start from, for ten hours; goes on where it stopped
 	$(BIN)/python -m vae2ch.bench.recorded outputs/world/recorded
 	$(BIN)/python train.py $(if $(wildcard outputs/base/run.json),resume=outputs/base,experiment=base) $(ARGS)
-	$(BIN)/python -m vae2ch.bench.base outputs/base outputs/base.base
+	$(BIN)/python -m vae2ch.bench.base outputs/base outputs/16k.base
 
 tensorboard: .venv/installed ## show all runs at http://localhost:6006
 	$(BIN)/tensorboard --logdir outputs --samples_per_plugin audio=200,images=200 $(ARGS)

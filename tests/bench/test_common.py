@@ -17,9 +17,12 @@ def _in_temporary_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # for the cache
 
 
+MEASUREMENTS = ("base", "compare", "grain", "instruments", "near_copies", "recorded", "shares", "sound", "speed")
+
+
 @pytest.mark.parametrize(
     "module",
-    [*(f"vae2ch.bench.{name}" for name in ("sound", "speed", "compare", "instruments", "near_copies")), "tests.fuzz"],
+    [*(f"vae2ch.bench.{name}" for name in MEASUREMENTS), "tests.fuzz"],
 )
 def test_help_has_an_example(module, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["PROGRAM", "--help"])
@@ -29,7 +32,7 @@ def test_help_has_an_example(module, monkeypatch, capsys):
     assert [line for line in lines if f"python -m {module} " in line and not line.startswith("usage")]
 
 
-def test_the_recommended_preset_is_used_unless_one_is_given(folder):
+def test_the_preset_suits_the_collection_unless_one_is_given(folder):
     assert common.settings(folder, QUICK).preset == "heavy"
     assert common.settings(folder, ["preset=light", *QUICK]).preset == "light"
 

@@ -20,11 +20,11 @@ def test_every_method_is_scored_on_a_finished_run(folder, trained, tmp_path, mon
     run, _ = trained
     torch.set_num_threads(1)  # faster for small spectrograms
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["sound", "--data", str(folder), "--run", str(run), *QUICK])
+    monkeypatch.setattr(sys, "argv", ["sound", "--data", str(folder), "--run", str(run), "--heard", "0", *QUICK])
     sound.main()
     found = json.loads((run / "sound.json").read_text())
     scores = found["scores"]
-    assert len(scores) == len(found["seconds"]) == 10
+    assert len(scores) == len(found["seconds"]) == 11
     assert {len(rows) for rows in scores.values()} == {len(found["worst_first"])}
     assert all(row["snr"] > 90 for row in scores[sound.CEILING])
     accuracies = [row["raw_pitch_accuracy"] for row in scores[sound.CEILING] if "raw_pitch_accuracy" in row]

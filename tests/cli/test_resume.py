@@ -21,7 +21,8 @@ from vae2ch.cli.run_folder import locked
 from vae2ch.codec import SoundCodec
 from vae2ch.data import notes
 from vae2ch.errors import InputError
-from vae2ch.initial_weights.base_file import Base, write_base
+from vae2ch.initial_weights import base_file as base_files
+from vae2ch.initial_weights.base_file import Base, read_base, write_base
 
 
 @pytest.fixture
@@ -269,7 +270,12 @@ def base_file(run):
     """The model of the run as a base model."""
     codec, path = SoundCodec.load(run), run.parent / "first.base"
     variance = torch.full((codec.vae.latent_dim,), 0.5)
-    write_base(path, Base(codec.vae, variance, codec.config.representation, codec.config.kl_weight, {}))
+    write_base(
+        path,
+        Base(
+            codec.vae, variance, codec.config.representation, codec.config.kl_weight, {"name": "first", "date": "today"}
+        ),
+    )
     return path
 
 
@@ -288,6 +294,19 @@ def test_a_run_can_start_from_a_model_with_more_or_fewer_latents(latent_dim, mod
     assert posterior.mean.shape[1] == latent_dim
     assert torch.isfinite(posterior.mean).all()
     assert posterior.mean.abs().max() < 20
+
+
+@pytest.mark.slow
+def test_the_default_start_is_the_base_that_comes_along_or_else_pca(run, folder, base_file, monkeypatch):
+    monkeypatch.setattr(base_files, "SHIPPED", base_file.parent)
+    other = read_base(base_file).vae
+    for hop, words in (("", "base first of today"), ("representation.hop=100", "pca, as there is no base model")):
+        data, module = running.build(compose(*QUICK, "data.cache=null", *filter(None, [hop])))
+        data.setup()
+        start.initialise(module, data, "base")
+        assert module.start.startswith(words)
+        pairs = zip(module.codec.vae.encoder.layers.parameters(), other.encoder.layers.parameters(), strict=True)
+        assert all(torch.equal(*pair) for pair in pairs) == (not hop)
 
 
 def test_a_random_start_leaves_the_weights(folder):

@@ -1,11 +1,14 @@
 """The file of a base model: what is read is what was written, to 8 bits a weight."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from tests.helpers import SMALL
 from vae2ch.errors import InputError
-from vae2ch.initial_weights.base_file import BLOCK, Base, quantised, read_base, restored, write_base
+from vae2ch.initial_weights import base_file
+from vae2ch.initial_weights.base_file import BLOCK, Base, quantised, read_base, restored, shipped_base, write_base
 from vae2ch.metrics import snr
 from vae2ch.model import VAE, padded_length
 
@@ -13,7 +16,7 @@ from vae2ch.model import VAE, padded_length
 def base(dim=20):
     torch.manual_seed(0)
     vae = VAE(bins=padded_length(SMALL.n_fft // 2 + 1), frames=padded_length(SMALL.frames), latent_dim=dim).eval()
-    return Base(vae, torch.linspace(0.1, 0.9, dim), SMALL, 5e-6, {"name": "test"})
+    return Base(vae, torch.linspace(0.1, 0.9, dim), SMALL, 5e-6, {"name": "test", "date": "2026-11-28"})
 
 
 @pytest.mark.parametrize("shape", [(BLOCK,), (3, 5, 7), (64, 100)])
@@ -56,3 +59,12 @@ def test_what_is_no_base_is_refused_in_one_line(tmp_path):
             read_base(path)
         assert "\n" not in str(refused.value)
         assert str(path) in str(refused.value)
+
+
+def test_the_base_that_comes_along_serves_its_representation_at_any_rate(tmp_path, monkeypatch):
+    monkeypatch.setattr(base_file, "SHIPPED", tmp_path)
+    assert shipped_base(SMALL) is None
+    write_base(tmp_path / "small.base", base())
+    for rate in (SMALL.sample_rate, 22050):
+        assert str(shipped_base(replace(SMALL, sample_rate=rate))) == "base test of 2026-11-28"
+    assert shipped_base(replace(SMALL, hop=SMALL.hop // 2)) is None

@@ -15,13 +15,16 @@ from vae2ch.initial_weights.base import average_variance, features_of
 from vae2ch.initial_weights.base_file import Base, write_base
 
 SEGMENTS = 600  # over which the posterior's variance is averaged
-DATA = "procedural sounds of data=world; notes and drums of FluidR3 GM (MIT); speech of eSpeak NG"
+DATA = (
+    "procedural sounds of data=world; notes and drums of the soundfonts FluidR3 GM and MuseScore General (MIT); "
+    "the Hydrogen kits of Emanuel Rumpf and Gabriel Verdugo Soto (CC-BY 3.0); speech of eSpeak NG"
+)
 LICENCE = "CC0"
 
 
 def main() -> None:
     """Write the file."""
-    parser = common.plain_parser("base", "Write the base model of a run.", "outputs/base base.pt")
+    parser = common.plain_parser("base", "Write the base model of a run.", "outputs/base 16k.base")
     parser.add_argument("run", metavar="RUN", type=Path, help="a run of experiment=base")
     parser.add_argument("file", metavar="FILE", type=Path, help="the base model")
     with common.one_line_errors():
@@ -37,6 +40,7 @@ def main() -> None:
             features = data.sample(SEGMENTS, lambda batch: features_of(codec.vae, batch.spectrogram))
             variance = average_variance(codec.vae, features)
         about = {
+            "name": options.file.stem,
             "date": f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
             "data": DATA,
             "licence": LICENCE,

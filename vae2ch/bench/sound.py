@@ -17,26 +17,29 @@ from torch import Tensor
 from torchaudio.transforms import InverseMelScale, MelScale
 
 from vae2ch import metrics, phase
-from vae2ch.bench import common, sampling
-from vae2ch.cli.run import run
+from vae2ch.bench import common, ear, sampling
+from vae2ch.cli.run import build, run
 from vae2ch.cli.run_folder import create_run_folder
+from vae2ch.cli.start import initialise
 from vae2ch.codec import BATCH, SoundCodec
+from vae2ch.config import RunConfig
 from vae2ch.data import SoundDataModule
+from vae2ch.data.dataset import evenly_spaced
 from vae2ch.initial_weights.pca import PCA_SEGMENTS
 from vae2ch.representation import Representation
 
 MAX_TEST_SEGMENTS, MAX_TRAIN_SEGMENTS = 100, 1000  # the latter for the baselines
-ITERATIONS, MOMENTUM = 64, 0.99  # of Griffin-Lim; the momentum is torchaudio's default
+ITERATIONS = 64  # of Griffin-Lim where there are no phases to begin with
 MELS = 128
 CEILING, MODEL = "analysis and synthesis, no model (ceiling)", "the model"
-COLUMNS = ("LSD (dB)", "MR-STFT", "note accuracy", "raw pitch accuracy (%)", "SNR (dB)")
+COLUMNS = ("LSD (dB)", "MR-STFT", "note accuracy", "raw pitch accuracy (%)", "SNR (dB)", "ViSQOL", "Zimtohrli")
+HEARD = 24  # test sounds that are scored by the measures of the ear, as these are slow
 
 
 def griffin_lim(representation: Representation, magnitude: Tensor) -> Tensor:
     """Waveforms of STFT magnitudes [M, F, T] by fast Griffin-Lim iterations from random phases  [M, S]"""
     start = 2 * torch.rand(magnitude.shape, generator=torch.Generator().manual_seed(0)) - 1
-    iterate = partial(phase.griffin_lim, iterations=ITERATIONS, momentum=MOMENTUM, overshoot=0.0)
-    return iterate(representation, magnitude, start)
+    return phase.griffin_lim(representation, magnitude, start, iterations=ITERATIONS)
 
 
 def pca(train: Tensor, original: Tensor, components: int) -> Tensor:
@@ -61,7 +64,25 @@ def nearest(train: Tensor, original: Tensor) -> Tensor:
     return train[torch.cdist(original[:, 0].flatten(1), train[:, 0].flatten(1)).argmin(dim=1)]
 
 
-def methods(codec: SoundCodec, data: SoundDataModule, waves: Tensor, train: Tensor) -> dict[str, Callable[[], Tensor]]:
+def untrained(config: RunConfig, data: SoundDataModule) -> dict[str, SoundCodec]:
+    """Models with the first weights of a run, by the names of their rows."""
+    found = {}
+    for start in dict.fromkeys(["pca", config.start]):
+        _, module = build(config)
+        initialise(module, data, start)
+        found[f"start={start}, not trained"] = module.codec.eval().requires_grad_(False)
+    return found
+
+
+def decode(codec: SoundCodec, waves: Tensor, optimise: bool = True) -> Tensor:
+    """Spectrograms of segments by a model: [M, S] -> [M, 2, F, T]"""
+    latent = codec.encode(waves, optimise=optimise).latent[:, 0]
+    return torch.cat([codec.spectrogram(part) for part in latent.split(BATCH)])
+
+
+def methods(
+    codec: SoundCodec, others: dict[str, SoundCodec], data: SoundDataModule, waves: Tensor, train: Tensor
+) -> dict[str, Callable[[], Tensor]]:
     """The way from spectrogram to waveform [M, S] by each method, given test and training segments [M, S], [N, S]."""
     representation, magnitude = codec.representation, codec.representation.magnitude
     (original, level), train_spectrogram = representation(waves), representation(train).spectrogram
@@ -70,11 +91,7 @@ def methods(codec: SoundCodec, data: SoundDataModule, waves: Tensor, train: Tens
     augmented = data.sample_log_magnitudes(max(PCA_SEGMENTS, 2 * len(train)))[:, :bins, :frames]
     linear = pca(augmented, original[:, 0], codec.vae.latent_dim)
 
-    def decode(optimise: bool) -> Tensor:
-        latent = codec.encode(waves, optimise=optimise).latent[:, 0]
-        return torch.cat([codec.spectrogram(part) for part in latent.split(BATCH)])
-
-    optimised, plain = decode(True), decode(False)
+    optimised, plain = decode(codec, waves), decode(codec, waves, optimise=False)
     decoded, synthesise = optimised[:, 0], partial(phase.synthesise, representation, level=level)
 
     def iterate(estimate: Tensor) -> Tensor:
@@ -83,9 +100,11 @@ def methods(codec: SoundCodec, data: SoundDataModule, waves: Tensor, train: Tens
     def with_true_frequency(log_magnitude: Tensor) -> Tensor:
         return representation.inverse(torch.stack([log_magnitude, original[:, 1]], dim=1), level)
 
+    first = {name: decode(other, waves) for name, other in others.items()}
     return {
         CEILING: lambda: synthesise(original),
         MODEL: lambda: synthesise(optimised),
+        **{name: partial(synthesise, decoded) for name, decoded in first.items()},
         "the model, latents as the encoder gives them": lambda: synthesise(plain),
         "its decoder, frequency summed bin by bin": lambda: representation.inverse(optimised, level),
         f"its decoder, {ITERATIONS} Griffin-Lim iterations": lambda: iterate(magnitude(decoded)),
@@ -100,19 +119,22 @@ def methods(codec: SoundCodec, data: SoundDataModule, waves: Tensor, train: Tens
 
 
 @torch.no_grad()
-def evaluate(codec: SoundCodec, data: SoundDataModule) -> dict:
-    """Scores and seconds of every method, and distances of sampled sounds."""
+def evaluate(codec: SoundCodec, others: dict[str, SoundCodec], data: SoundDataModule, heard: int) -> dict:
+    """Scores and seconds of every method, and distances of sampled sounds; ``heard`` sounds are scored by ``ear``."""
     waves, lengths, files = common.segments(data, "test", MAX_TEST_SEGMENTS)
     train, _, _ = common.segments(data, "train", MAX_TRAIN_SEGMENTS)
     originals, rate = [wave[:length] for wave, length in zip(waves, lengths, strict=True)], codec.sample_rate
     pitches = [metrics.pitch(original, rate) for original in originals]
-    scores, seconds = {}, {}
-    for name, method in methods(codec, data, waves, train).items():
+    scores, seconds, listened = {}, {}, set(evenly_spaced(min(heard, len(waves)), len(waves)))
+    for name, method in methods(codec, others, data, waves, train).items():
         begin = time.perf_counter()
         estimates = method()
         seconds[name] = time.perf_counter() - begin
         sounds = zip(originals, estimates, pitches, strict=True)
         scores[name] = [metrics.score(wave, other[: len(wave)], rate, pitch) for wave, other, pitch in sounds]
+        for number in sorted(listened):
+            original = originals[number]
+            scores[name][number] |= ear.score(original, estimates[number][: len(original)], rate)
         print(f"  {name}: MR-STFT {mean(scores[name], 'multi_resolution_stft'):.3f}", file=sys.stderr, flush=True)
     pairs = sorted(zip(files, scores[MODEL], strict=True), key=lambda pair: -pair[1]["multi_resolution_stft"])
     worst = [{"file": file, **score} for file, score in pairs]
@@ -128,11 +150,17 @@ def mean(scores: list[dict[str, float]], name: str) -> float:
 
 def cells(scores: list[dict[str, float]]) -> list[str]:
     """Cells of a table, as in ``COLUMNS``."""
-    spectral, stft, pitch, snr = (
-        mean(scores, name) for name in ("log_spectral_distance", "multi_resolution_stft", "raw_pitch_accuracy", "snr")
-    )
     notes = [score["note_accuracy"] for score in scores if "note_accuracy" in score]
-    return [f"{spectral:.2f}", f"{stft:.3f}", f"{sum(notes):.0f}/{len(notes)}", f"{100 * pitch:.1f}", f"{snr:.1f}"]
+    pitch = 100 * mean(scores, "raw_pitch_accuracy")
+    return [
+        f"{mean(scores, 'log_spectral_distance'):.2f}",
+        f"{mean(scores, 'multi_resolution_stft'):.3f}",
+        f"{sum(notes):.0f}/{len(notes)}",
+        f"{pitch:.1f}",
+        f"{mean(scores, 'snr'):.1f}",
+        f"{mean(scores, 'visqol'):.2f}",
+        f"{mean(scores, 'zimtohrli'):.4f}",
+    ]
 
 
 def tables(found: dict, title: str) -> str:
@@ -153,6 +181,13 @@ def main() -> None:
         "sound", "Compare a model with baselines on its test sounds.", "--data sounds/ --minutes 10 preset=heavy"
     )
     parser.add_argument("--minutes", metavar="N", type=float, help="time limit of the training")
+    parser.add_argument(
+        "--heard",
+        metavar="N",
+        type=int,
+        default=HEARD if ear.installed() else 0,
+        help=f"score this many test sounds by ViSQOL and Zimtohrli; default: {HEARD} where the extra ear is installed",
+    )
     parser.add_argument("--run", type=Path, help="evaluate this run, which had the same DIR and OVERRIDES")
     with common.one_line_errors():
         options = parser.parse_intermixed_args()
@@ -162,7 +197,7 @@ def main() -> None:
         if options.run is None:
             run(config, folder)
         codec, data = common.load(folder, config)
-        found = evaluate(codec, data)
+        found = evaluate(codec, untrained(config, data), data, options.heard)
         sizes = f"{len(data.datasets['train'])} training segments, {len(found['worst_first'])} test segments"
         summary = tables(found, f"{data.collection.root.name}: {sizes}, preset {config.preset}")
         files = common.table(["file", *COLUMNS], ([row["file"], *cells([row])] for row in found["worst_first"]))

@@ -1,4 +1,4 @@
-"""Initial weights of a run: from the PCA of its sounds, random, or those of an earlier run or a base model."""
+"""Initial weights of a run: of the base model that comes along, the PCA of its sounds, an earlier run, or random."""
 
 import math
 from dataclasses import asdict
@@ -12,29 +12,33 @@ from vae2ch.data import SoundDataModule
 from vae2ch.errors import InputError
 from vae2ch.files import expand_home
 from vae2ch.initial_weights.base import average_variance, features_of, initialise_from_base
-from vae2ch.initial_weights.base_file import Base, read_base
+from vae2ch.initial_weights.base_file import SUFFIX, Base, read_base, shipped_base
 from vae2ch.initial_weights.pca import PCA_SEGMENTS, initialise_from_pca
 from vae2ch.training import CodecTraining
 
-BASE_SUFFIX = ".base"  # of the file of a base model
-WITHOUT_MODEL = ("pca", "random")
+BASE, PCA, RANDOM = "base", "pca", "random"
 
 
 def check_start(start: str, config: CodecConfig) -> None:
     """Raise ``InputError`` if the model to start from is none, or has another size."""
-    if start not in WITHOUT_MODEL:
+    if start not in (BASE, PCA, RANDOM):
         earlier_model(start, config)
 
 
 @torch.no_grad()
-def initialise(module: CodecTraining, data: SoundDataModule, start: str = "pca") -> None:
-    """Set the initial weights; see the docstring of this module. Raises ``InputError`` as ``check_start`` does."""
-    vae = module.codec.vae
-    if start == "pca":
+def initialise(module: CodecTraining, data: SoundDataModule, start: str) -> None:
+    """Set the initial weights, and ``module.start`` to what they are. Raises ``InputError`` as ``check_start`` does."""
+    vae, config = module.codec.vae, module.codec.config
+    module.start = start
+    if start == BASE and (shipped := shipped_base(config.representation)):
+        module.start = str(shipped)
+        start_from(module, data, shipped)
+    elif start in (BASE, PCA):
+        module.start = PCA if start == PCA else f"{PCA}, as there is no base model for this representation"
         log_magnitude = data.sample_log_magnitudes(PCA_SEGMENTS)
         initialise_from_pca(vae, log_magnitude, module.config.kl_weight, math.prod(data.representation.size))
-    elif start not in WITHOUT_MODEL:
-        base = earlier_model(start, module.codec.config)
+    elif start != RANDOM:
+        base = earlier_model(start, config)
         if isinstance(base, SoundCodec) and base.vae.latent_dim == vae.latent_dim:
             vae.load_state_dict(base.vae.state_dict())
         else:
@@ -60,8 +64,10 @@ def earlier_model(start: str, config: CodecConfig) -> SoundCodec | Base:
     """The model to start from. Raises ``InputError`` if it is none, or has another size than this run's."""
     path = expand_home(start)
     if not path.exists():
-        raise InputError(f"start={start}: allowed are pca, random, and a run, checkpoint or base model that exists")
-    if path.suffix == BASE_SUFFIX:
+        raise InputError(
+            f"start={start}: allowed are base, pca, random, and a run, checkpoint or base model that exists"
+        )
+    if path.suffix == SUFFIX:
         base = read_base(path)
         check_settings(start, "representation", asdict(config.representation), asdict(base.representation))
         return base
@@ -74,7 +80,7 @@ def earlier_model(start: str, config: CodecConfig) -> SoundCodec | Base:
 def check_settings(start: str, group: str, this: dict, other: dict) -> None:
     """Raise ``InputError`` if a run and the model to start from differ, but in what can be changed."""
     for name, value in this.items():
-        if other[name] != value and name not in ("dropout", "latent_dim"):
+        if other[name] != value and name not in ("dropout", "latent_dim", "sample_rate"):
             raise InputError(
                 f"start={start}: it has {group}.{name}={other[name]}, this run {value}; "
                 "weights of another size cannot be used"

@@ -5,7 +5,7 @@ Of the posterior's variances only their averages are kept, as a start from the b
 
 import math
 import pickle
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from vae2ch.config import RepresentationConfig, from_mapping
 from vae2ch.errors import InputError
 from vae2ch.model import VAE, padded_length
 
+SUFFIX = ".base"
+SHIPPED = Path(__file__).parent  # holds the base models that come along
 FORMAT = 1
 BLOCK = 128  # weights with a common scale
 LEVELS = 127  # of each sign
@@ -31,6 +33,20 @@ class Base(NamedTuple):
     representation: RepresentationConfig
     kl_weight: float
     about: dict[str, str]  # name, date, data, licence, training
+
+    def __str__(self) -> str:
+        return f"base {self.about['name']} of {self.about['date']}"
+
+
+def shipped_base(representation: RepresentationConfig) -> Base | None:
+    """The base model that comes along for a representation, if there is one.
+
+    The sample rate may differ: the same bins then hold other frequencies, as those of a sound at another speed.
+    """
+    for base in map(read_base, sorted(SHIPPED.glob(f"*{SUFFIX}"))):
+        if replace(base.representation, sample_rate=representation.sample_rate) == representation:
+            return base
+    return None
 
 
 def quantised(weights: Tensor) -> dict[str, Tensor]:

@@ -46,6 +46,7 @@ class CodecTraining(lightning.LightningModule):
     def __init__(self, codec: SoundCodec, config: TrainingConfig, seed: int) -> None:
         super().__init__()
         self.codec, self.config, self.seed = codec, config, seed
+        self.start = ""  # what the initial weights were
         self.held_out: list[tuple[Tensor, SegmentTerms]] = []  # indices and terms, of the validation or test
         self.kl_per_latent = torch.zeros(codec.vae.latent_dim)  # at the last validation  [D]
         self.terms: dict[str, Tensor] = {}  # of the current training step
@@ -58,7 +59,7 @@ class CodecTraining(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Add the codec's description, the validation loss, and the counters from which a resumed run goes on."""
-        checkpoint[CHECKPOINT_KEY] = self.codec.description()
+        checkpoint[CHECKPOINT_KEY] = self.codec.description() | {"start": self.start}
         if (loss := self.trainer.callback_metrics.get("val/loss")) is not None:
             checkpoint[CHECKPOINT_KEY]["validation_loss"] = float(loss)
         checkpoint[SCHEDULE_KEY] = schedule_state(self.trainer, self.beginning)
@@ -68,6 +69,7 @@ class CodecTraining(lightning.LightningModule):
         """Let learning rates, weight decay and limits that were changed for a resumed run have an effect."""
         if "optimizer_states" not in checkpoint:
             return
+        self.start = checkpoint[CHECKPOINT_KEY].get("start", "")
         if self.skip_rest_of_epoch:
             skip_rest_of_epoch(checkpoint["loops"]["fit_loop"])
         self.beginning = Beginning(**checkpoint[SCHEDULE_KEY]["now" if self.extended else "beginning"])

@@ -1,0 +1,68 @@
+"""What the minutes of a run are spent on: steps, waiting for data, validation, listening, saving, logging."""
+
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import lightning
+from lightning.pytorch.profilers import SimpleProfiler
+
+from vae2ch.bench import common
+from vae2ch.cli import hardware
+from vae2ch.cli.run import build
+from vae2ch.cli.run_folder import create_run_folder
+from vae2ch.cli.start import initialise
+from vae2ch.cli.trainer import build_trainer, silence_lightning
+
+STEP = "run_training_batch"
+PARTS = {  # of what Lightning's profiler calls its actions
+    "training steps": STEP,
+    "waiting for segments": "train_dataloader_next",
+    "validation": "val_next|validation_step",
+    "pictures and sounds for TensorBoard": "TensorBoardMedia",
+    "latents for TensorBoard": "LatentProjector",
+    "checkpoints": "Checkpoints|save_checkpoint",
+    "progress": "Progress",
+}
+
+
+def part_of(action: str) -> str:
+    """The part of a run that an action of the profiler belongs to; "" if it is none, or holds others."""
+    return next((part for part, names in PARTS.items() if any(name in action for name in names.split("|"))), "")
+
+
+def shares(durations: dict[str, list[float]], whole: float) -> dict[str, float]:
+    """Percentages of ``whole`` seconds that the parts of a run take, and what is left."""
+    found: dict[str, float] = defaultdict(float)
+    for action, seconds in durations.items():
+        if part := part_of(action):
+            found[part] += 100 * sum(seconds) / whole
+    return {part: found[part] for part in PARTS} | {"the rest": 100 - sum(found.values())}
+
+
+def main() -> None:
+    """Train, and print the table."""
+    example = "--data sounds/ minutes=10"
+    parser = common.build_parser("shares", "Measure what the minutes of a run are spent on.", example)
+    with common.one_line_errors():
+        options = parser.parse_intermixed_args()
+        config = common.settings(options.data, ["name=bench-shares", *options.overrides])
+        silence_lightning()
+        hardware.keep_freed_memory()
+        lightning.seed_everything(config.seed, verbose=False)
+        folder = Path(create_run_folder("outputs", config.name))
+        data, module = build(config)
+        data.setup()
+        initialise(module, data, config.start)
+        trainer = build_trainer(config, folder)
+        profiler = trainer.profiler = SimpleProfiler()
+        begin = time.perf_counter()
+        trainer.fit(module, datamodule=data)
+        whole = time.perf_counter() - begin
+        found = shares(profiler.recorded_durations, whole)
+        print(f"{trainer.global_step} steps in {whole:.0f} s\n")
+        print(common.table(["part", "% of the time"], ([part, f"{share:.1f}"] for part, share in found.items())))
+
+
+if __name__ == "__main__":
+    main()
