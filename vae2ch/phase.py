@@ -155,12 +155,12 @@ def griffin_lim(
 def synthesise(representation: Representation, spectrogram: Tensor, level: Tensor) -> Tensor:
     """Waveform of decoded spectrograms [B, 2, F, T] with levels [B]; exact if consistent  [B, S]
 
-    Phases of a consistent one are summed, others locked. Griffin-Lim iterations follow.
+    Phases of a consistent one are summed. Those of others are locked, and refined by Griffin-Lim iterations.
     """
     with torch.autocast(spectrogram.device.type, enabled=False):
         log_magnitude, frequency = spectrogram.float().unbind(dim=1)
         magnitude = representation.magnitude(log_magnitude)
         summed, locked = representation.integrate(frequency), lock_phases(representation, magnitude, frequency)
-        consistent = is_consistent(representation, magnitude, summed)[:, None, None]
-        wave = griffin_lim(representation, magnitude, torch.where(consistent, summed, locked))
-        return level[:, None] * wave
+        consistent = is_consistent(representation, magnitude, summed)[:, None]
+        exact = griffin_lim(representation, magnitude, summed, iterations=0)
+        return level[:, None] * torch.where(consistent, exact, griffin_lim(representation, magnitude, locked))

@@ -23,7 +23,7 @@ def test_a_run_becomes_a_base_model(trained, tmp_path, monkeypatch, capsys):
     assert found.representation == codec.config.representation
     assert found.kl_weight == codec.config.kl_weight
     assert ((found.variance > 0) & (found.variance < 1.5)).all()
-    assert {"date", "data", "licence", "sounds", "scores"} == found.about.keys()
+    assert {"name", "date", "data", "licence", "sounds", "scores"} == found.about.keys()
     sounds = torch.rand(2, 2, *codec.vae.size)
     assert snr(codec.vae.encode(sounds).mean.flatten(), found.vae.encode(sounds).mean.flatten()) > 30
 

@@ -20,6 +20,7 @@ TRAIN = ROOT / "train.py"
 SETTINGS = (
     *(setting for setting in QUICK if not setting.startswith(("trainer", "data.batch_size"))),
     *("trainer.limit_train_batches=20", "trainer.max_epochs=1", "trainer.precision=32-true", "latent_dim=8"),
+    "preset=medium",
 )
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=2")
 ONE = ("trainer=cpu", "data.batch_size=4")

@@ -306,7 +306,7 @@ def test_checkpoint_describes_the_codec_in_plain_data(tmp_path):
     fit(module, [random_batch()], tmp_path, steps=1).save_checkpoint(tmp_path / "a.ckpt")
     checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
     assert isinstance(checkpoint["vae2ch"].pop("validation_loss"), float)
-    assert checkpoint["vae2ch"] == {"format": 7, "config": asdict(module.codec.config)}
+    assert checkpoint["vae2ch"] == {"format": 7, "config": asdict(module.codec.config), "start": ""}
     assert from_mapping(CodecConfig, checkpoint["vae2ch"]["config"]) == module.codec.config
 
 
