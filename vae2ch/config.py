@@ -115,7 +115,7 @@ class RunConfig:
     seed: int = setting("seed of all random numbers", 0, 2**31 - 1)
     name: str = setting("name of the run's folder in outputs/, by default the date and time")
     preset: str = setting("name of the preset; preset=OPTION sets it")
-    start: str = setting("first weights: pca of the training sounds, random, or an earlier run as outputs/RUN")
+    start: str = setting("first weights: pca of the training sounds, random, base, a run (outputs/RUN) or a .base file")
     save_minutes: float = setting("minutes between two saves, the most that a power cut can cost", 0.0, 1e6)
     keep_last: bool = setting("keep last.ckpt of a finished run, so that it can be trained on")
     data: DataConfig

@@ -7,10 +7,11 @@ from vae2ch.bench.shares import part_of, shares
 
 def test_actions_of_the_profiler_belong_to_parts():
     assert part_of("run_training_batch") == "training steps"
-    assert part_of("[_TrainingEpochLoop].train_dataloader_next") == "waiting for segments"
+    assert part_of("[_TrainingEpochLoop].train_dataloader_next") == "segments: reading, augmenting, analysing"
     assert part_of("[Strategy]SingleDeviceStrategy.validation_step") == "validation"
     assert part_of("[Callback]TensorBoardMedia.on_validation_epoch_end") == "pictures and sounds for TensorBoard"
     assert part_of("run_training_epoch") == ""
+    assert part_of("save_checkpoint") == ""  # called by Checkpoints, and counted there
 
 
 def test_shares_add_up_to_the_whole():

@@ -15,13 +15,13 @@ from vae2ch.cli.start import initialise
 from vae2ch.cli.trainer import build_trainer, silence_lightning
 
 STEP = "run_training_batch"
-PARTS = {  # of what Lightning's profiler calls its actions
+PARTS = {  # by what Lightning's profiler calls its actions, none of which holds another
     "training steps": STEP,
-    "waiting for segments": "train_dataloader_next",
+    "segments: reading, augmenting, analysing": "train_dataloader_next|SingleDeviceStrategy.batch_to_device",
     "validation": "val_next|validation_step",
     "pictures and sounds for TensorBoard": "TensorBoardMedia",
     "latents for TensorBoard": "LatentProjector",
-    "checkpoints": "Checkpoints|save_checkpoint",
+    "checkpoints": "Checkpoints",
     "progress": "Progress",
 }
 
