@@ -131,7 +131,7 @@ def test_a_folder_may_be_called_by_spaces_alone(place):
     ("argument", "message"),
     [
         ("data.root=", r"^data\.root= is empty; give a value \(folder of the sounds"),
-        ("start=", r"^start= is empty; .* outputs/RUN"),
+        ("start=", r"^start= is empty; .*outputs/RUN"),
         ("resume=  ", r"^resume= is empty; .*resume=outputs/RUN"),
         ("data.cache=\t", r"^data\.cache= is empty; .*null: none"),
         ("name=", r"^name= is empty"),
