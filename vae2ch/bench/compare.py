@@ -11,14 +11,14 @@ augmentation and the noise, not the split.
 import argparse
 import statistics
 import sys
-from itertools import chain, pairwise, product
+from itertools import product
 
 import lightning
 import torch
-from torch import Tensor, nn
 
 from vae2ch import metrics
 from vae2ch.bench import common
+from vae2ch.bench.patches import PATCHES
 from vae2ch.cli import hardware
 from vae2ch.cli.run import build
 from vae2ch.cli.start import initialise
@@ -26,35 +26,8 @@ from vae2ch.codec import SoundCodec
 from vae2ch.config import RunConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.errors import InputError, suggest
-from vae2ch.model import CHANNELS, VAE, WIDTHS
-from vae2ch.training.optimiser import fan_in
 
 DEFAULT_STEPS = 450
-
-
-def kernels_4x4(vae: VAE) -> None:
-    """Replace the kernels of 2 x 2 by overlapping ones of 4 x 4."""
-    encoder, decoder = vae.encoder, vae.decoder
-    options = {"kernel_size": 4, "stride": 2, "padding": 1}
-    down = [nn.Conv2d(a, b, **options) for a, b in pairwise((CHANNELS, *WIDTHS))]
-    up = [nn.ConvTranspose2d(a, b, **options) for a, b in pairwise(WIDTHS[::-1])]
-    heads = [nn.ConvTranspose2d(WIDTHS[0], 1, **options) for _ in range(CHANNELS)]
-    for layer in (*down, *up, *heads):
-        nn.init.normal_(layer.weight, std=(2 / fan_in(layer)) ** 0.5)  # as the layers that they replace
-        nn.init.zeros_(layer.bias)
-    activations = (decoder.magnitude_head.activation, decoder.frequency_head.activation)
-    encoder.layers = nn.Sequential(*chain.from_iterable((layer, nn.ReLU()) for layer in down))[:-1]
-    decoder.layers = nn.Sequential(*chain.from_iterable((layer, nn.ReLU()) for layer in up))
-    decoder.magnitude_head, decoder.frequency_head = heads
-
-    def apply_heads(features: Tensor) -> Tensor:
-        pairs = zip(heads, activations, strict=True)
-        return torch.cat([activation(head(features).float()) for head, activation in pairs], dim=1)
-
-    decoder.apply_heads = apply_heads  # type: ignore[method-assign]
-
-
-PATCHES = {"kernels_4x4": kernels_4x4}  # all without the PCA initialisation
 
 
 def parse_variant(text: str, options: argparse.Namespace) -> tuple[str, RunConfig, list[str]]:
@@ -88,11 +61,10 @@ def train(
     if size is not None:
         keep_segments(data, size)
     data.seed = module.seed = seed  # only now, as the split depends on the seed too
+    initialise(module, data, config.start)
     for patch in patches:
         PATCHES[patch](module.codec.vae)
     module.codec.vae.to(memory_format=torch.channels_last)
-    if not patches:
-        initialise(module, data, config.start)
     trainer = common.fit(config, module, data, steps, minutes)
     steps = trainer.global_step
     trainer.limit_val_batches = 1.0
