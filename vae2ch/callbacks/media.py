@@ -1,4 +1,4 @@
-"""Audio, images and histograms in TensorBoard, before and during training."""
+"""Audio, images and histograms in TensorBoard, during training and at its end."""
 
 import time
 
@@ -13,7 +13,7 @@ from vae2ch.codec import SoundCodec
 from vae2ch.training import CodecTraining
 
 PLOTTED = ("original", "reconstruction")
-MAX_TIME_FRACTION = 0.1  # of the training time; logging may take longer than an epoch of a small collection
+MAX_TIME_FRACTION = 0.03  # of the training time; logging may take longer than an epoch of a small collection
 
 
 class TensorBoardMedia(lightning.Callback):
@@ -25,11 +25,6 @@ class TensorBoardMedia(lightning.Callback):
         self.logged_step = -1
 
     def on_train_start(self, trainer: lightning.Trainer, module: CodecTraining) -> None:
-        """Log the sounds of the initial model, unless the run is resumed."""
-        if trainer.is_global_zero and not trainer.global_step:
-            module.eval()
-            self.log_sounds(trainer, module)
-            module.train()
         self.start, self.spent = time.monotonic(), 0.0
 
     def on_validation_end(self, trainer: lightning.Trainer, module: CodecTraining) -> None:
