@@ -11,7 +11,7 @@ from vae2ch.config import CodecConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.errors import InputError
 from vae2ch.files import expand_home
-from vae2ch.initial_weights.base import average_variance, features_of, initialise_from_base
+from vae2ch.initial_weights.base import BASE_SEGMENTS, average_variance, features_of, initialise_from_base
 from vae2ch.initial_weights.base_file import SUFFIX, Base, read_base, shipped_base
 from vae2ch.initial_weights.pca import PCA_SEGMENTS, initialise_from_pca
 from vae2ch.training import CodecTraining
@@ -47,7 +47,9 @@ def initialise(module: CodecTraining, data: SoundDataModule, start: str) -> None
 
 def start_from(module: CodecTraining, data: SoundDataModule, base: SoundCodec | Base) -> None:
     """Set the weights to those of a model, with components of its latents."""
-    features = data.sample(PCA_SEGMENTS, lambda batch: features_of(base.vae, batch.spectrogram))
+    dtype = module.codec.autocast_dtype
+    with torch.autocast(module.device.type, dtype, enabled=dtype is not None):
+        features = data.sample(BASE_SEGMENTS, lambda batch: features_of(base.vae, batch.spectrogram))
     variance, kl_weight = variance_and_kl_weight(base, features)
     ratio = module.config.kl_weight / kl_weight if kl_weight else 1.0
     initialise_from_base(module.codec.vae, base.vae, variance, features, ratio)

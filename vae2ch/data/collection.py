@@ -64,7 +64,7 @@ def read_collection(
     if config.source == "world":
         return read_world(config, root, sample_rate, seed, cache=cache, earlier=earlier or {})
     if config.source == "notes":
-        notes.write(root)
+        notes.write(root, threads=torch.get_num_threads())
     found = scan(root, sample_rate, cache=cache, results=config.source == "notes")
     fractions = {"validation": config.validation, "test": config.test}
     recording_of = recordings_of(found.sounds, sample_rate)

@@ -6,6 +6,7 @@ Eight instruments, twenty-four pitches each over three octaves, at three loudnes
 
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,7 @@ def file_name(instrument: str, midi: int, loudness: str) -> str:
     return f"{instrument}-{midi:03d}-{NAMES[midi % 12]}{midi // 12 - 1}-{loudness}.wav"
 
 
-def write(root: Path, seed: int = 0) -> None:
+def write(root: Path, seed: int = 0, threads: int = 1) -> None:
     """Write the notes that ``root`` lacks. Raises ``InputError`` if it holds anything else, or cannot be written."""
     names = {note: file_name(*note) for note in catalogue(seed)}
     found = {path.name.removesuffix(UNFINISHED_SUFFIX) for path in root.glob("*") if not path.name.startswith(".")}
@@ -184,6 +185,10 @@ def write(root: Path, seed: int = 0) -> None:
             f"data.root: {audio.printable(root)} holds {audio.printable(Path(min(others)))}, which is none of the "
             "built-in notes; for sounds of your own add data=folder"
         )
-    for note, name in names.items():
-        if not (root / name).exists():
-            audio.write(root / name, render(*note, seed), SAMPLE_RATE, "PCM_16", result=True)
+
+    def write_one(note: tuple[str, int, str]) -> None:
+        audio.write(root / names[note], render(*note, seed), SAMPLE_RATE, "PCM_16", result=True)
+
+    with ThreadPoolExecutor(threads) as pool:  # numpy computes the partials without the interpreter's lock
+        for _ in pool.map(write_one, [note for note, name in names.items() if not (root / name).exists()]):
+            pass  # raises what went wrong

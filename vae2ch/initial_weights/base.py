@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vae2ch.model import LOGVAR_RANGE, VAE
 
+BASE_SEGMENTS = 300  # training segments that the components are computed of, half or more of them augmented
 MIN_RATIO = 1e-3  # of weights of the KL, as the new one may be 0
 RESIDUAL_POSTERIOR = 0.5  # variance of latents beyond the base's; what they add to the output starts at 0
 
