@@ -122,5 +122,5 @@ def test_score_has_no_pitch_measures_of_a_sound_without_pitch(pitches):
 def test_active_units_is_the_number_of_latents_that_vary():
     means = torch.randn(500, 6) * torch.tensor([0.0, 0.01, 0.05, 0.2, 1.0, 3.0])
     assert metrics.active_units(means) == 3
-    assert metrics.active_units(means + 7) == 3  # a constant offset is no variation
+    assert metrics.active_units(means + 7) == 3  # a DC offset is no variation
     assert metrics.active_units(means[:1]) == 0

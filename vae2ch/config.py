@@ -46,7 +46,7 @@ class AugmentConfig:
         "largest relative change of speed and pitch; 0.06 is a semitone, 1 an octave", 0.0, 1.0
     )
     shift: float | None = setting("largest delay in seconds", 0.0, 1.0)
-    gain_db: float | None = setting("largest change of the level in dB", 0.0, 40.0)
+    gain_db: float | None = setting("largest change of the spectrogram's amplitude in dB", 0.0, 40.0)
     polarity: bool = setting("flip the sign of half of the segments, which is inaudible")
 
 
@@ -74,9 +74,9 @@ class TrainingConfig:
     """Loss weights, optimiser and schedule."""
 
     learning_rate: float = setting("learning rate of layers with up to 256 inputs; less for larger ones", 0.0, 1.0)
-    weight_decay: float | None = setting("weight decay of AdamW, against overfitting; the preset sets it", 0.0, 10.0)
+    weight_decay: float | None = setting("pull towards the initial weights; the preset sets it", 0.0, 10.0)
     warmup_steps: int = setting("steps until the full learning rate", 0)
-    amplitude_weight: float = setting("weight of the spectral convergence; log magnitude: 1", 0.0, 1e6)
+    amplitude_weight: float = setting("weight of the squared spectral convergence; log magnitude: 1", 0.0, 1e6)
     frequency_weight: float = setting("weight of the error of the instantaneous frequency", 0.0, 1e6)
     kl_weight: float = setting("weight of the KL divergence; higher: better samples, duller reconstructions", 0.0, 1e6)
     kl_warmup_steps: int = setting("steps until the full weight of the KL divergence", 0)
@@ -111,11 +111,11 @@ class RunConfig:
     """All settings of one run."""
 
     latent_dim: int = setting("number of latents that describe a segment", 1, 65536)
-    minutes: float | None = setting("time limit of the training; null: trainer.max_epochs only", 0.01, 1e6)
+    minutes: float | None = setting("time limit of the training; null: epochs and patience end it", 0.01, 1e6)
     seed: int = setting("seed of all random numbers", 0, 2**31 - 1)
     name: str = setting("name of the run's folder in outputs/, by default the date and time")
     preset: str = setting("name of the preset; preset=OPTION sets it")
-    start: str = setting("first weights: pca of the training sounds, random, base, a run (outputs/RUN) or a .base file")
+    start: str = setting("initial weights: base, pca of the sounds, random, a run (outputs/RUN) or a .base file")
     save_minutes: float = setting("minutes between two saves, the most that a power cut can cost", 0.0, 1e6)
     keep_last: bool = setting("keep last.ckpt of a finished run, so that it can be trained on")
     data: DataConfig

@@ -172,7 +172,7 @@ def test_a_long_file_is_read_twice_with_the_same_samples(tmp_path, monkeypatch, 
     assert np.array_equal(np.concatenate(list(found.blocks())), once[0])  # any number of times
     assert found.remark == once[2]
     if suffix != "m4a":  # which begins with zeros, as no program has removed the delay of its encoder
-        assert "a constant offset of 0.2 is removed" in found.remark
+        assert "a DC offset of 0.2 is removed" in found.remark
 
 
 def test_a_long_damaged_file_is_read_twice_with_the_same_samples(tmp_path, monkeypatch):

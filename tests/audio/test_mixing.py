@@ -101,7 +101,7 @@ def test_channels_that_cancel_are_noticed_in_other_formats(decoded, options, tol
 def test_an_offset_does_not_hide_that_channels_cancel(decoded):
     found, remark = decoded(channels(X + 0.1, -X + 0.1))
     assert "its channels cancel each other" in remark
-    assert re.search(r"a constant offset of (0\.1|0\.099) is removed", remark)
+    assert re.search(r"a DC offset of (0\.1|0\.099) is removed", remark)
     assert min(np.abs(found - X).max(), np.abs(found + X).max()) < 2e-3
 
 
@@ -152,7 +152,7 @@ FADED = tone(1.0, 300) * np.exp(-4 * np.arange(RATE) / RATE).astype(np.float32)
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
 def test_a_constant_offset_is_removed_with_a_remark(decoded, offset, subtype):
     found, remark = decoded(FADED + offset, format="WAV", subtype=subtype)
-    (number,) = re.fullmatch(r"a constant offset of (\S+) is removed", remark).groups()
+    (number,) = re.fullmatch(r"a DC offset of (\S+) is removed", remark).groups()
     assert float(number) == pytest.approx(offset, abs=1e-3)
     assert np.abs(found - FADED).max() < 1e-3
 
@@ -172,7 +172,7 @@ def test_a_constant_offset_is_removed_with_a_remark(decoded, offset, subtype):
 )
 def test_offsets_of_other_sounds_are_removed(decoded, wave, offset):
     found, remark = decoded(wave)
-    (number,) = re.fullmatch(r"a constant offset of (\S+) is removed", remark).groups()
+    (number,) = re.fullmatch(r"a DC offset of (\S+) is removed", remark).groups()
     assert float(number) == pytest.approx(offset, rel=0.1)
     assert abs(np.median(found)) < 0.1 * offset
 
@@ -218,12 +218,12 @@ def test_a_mean_that_is_no_constant_offset_stays(decoded, wave):
         (np.zeros((RATE, 2)), "PCM_24", "silent"),
         (np.zeros(RATE) + 0.01, "FLOAT", "holds no sound, only a constant of 0.01"),
         (np.zeros(RATE) - 0.5, "PCM_16", "holds no sound, only a constant of -0.5"),
-        (dither(1, RATE), "PCM_16", "holds no sound, only the noise of rounding to 16 bits"),
-        (dither(1, RATE) / 256, "PCM_24", "holds no sound, only the noise of rounding to 24 bits"),
-        (dither(1, RATE) * 256, "PCM_U8", "holds no sound, only the noise of rounding to 8 bits"),
-        (np.abs(dither(1, RATE)), "PCM_16", "holds no sound, only the noise of rounding to 16 bits"),
-        (dither(1, RATE) + 0.25, "PCM_16", "holds no sound, only the noise of rounding to 16 bits"),
-        (channels(dither(1, RATE), -dither(1, RATE)), "PCM_16", "only the noise of rounding to 16 bits"),
+        (dither(1, RATE), "PCM_16", "holds no sound, only quantisation noise of 16 bits"),
+        (dither(1, RATE) / 256, "PCM_24", "holds no sound, only quantisation noise of 24 bits"),
+        (dither(1, RATE) * 256, "PCM_U8", "holds no sound, only quantisation noise of 8 bits"),
+        (np.abs(dither(1, RATE)), "PCM_16", "holds no sound, only quantisation noise of 16 bits"),
+        (dither(1, RATE) + 0.25, "PCM_16", "holds no sound, only quantisation noise of 16 bits"),
+        (channels(dither(1, RATE), -dither(1, RATE)), "PCM_16", "only quantisation noise of 16 bits"),
     ],
     ids=["zeros", "one", "stereo", "constant", "negative", "16", "24", "8", "unsigned", "offset", "cancelling"],
 )

@@ -64,7 +64,7 @@ def test_the_blocks_of_a_voc_file_are_read_without_their_heads(decoded, subtype,
     block = block[:1] + struct.pack("<I", fields + 8000)[:3] + block[4:]
     one, _ = decoded(head + block + b"\0")
     wave, remark = decoded(head + block + block + b"\0")
-    assert remark in ("", "a constant offset of -0.0045 is removed")
+    assert remark in ("", "a DC offset of -0.0045 is removed")
     assert np.abs(wave - np.concatenate([one, one])).max() < 0.01
 
 

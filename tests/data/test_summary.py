@@ -51,7 +51,7 @@ def with_hole(path):
 REMARKS = {  # what makes the file, and a part of the remark
     "wide.wav": (lambda p: soundfile.write(p, np.stack([tone(), -tone()], 1), RATE), "channels cancel each other"),
     "side.flac": (lambda p: soundfile.write(p, np.stack([tone(), -0.9 * tone()], 1), RATE), "channels cancel"),
-    "dc.wav": (lambda p: soundfile.write(p, tone(hertz=440) + 0.1, RATE), "a constant offset of 0.1 is removed"),
+    "dc.wav": (lambda p: soundfile.write(p, tone(hertz=440) + 0.1, RATE), "a DC offset of 0.1 is removed"),
     "recorder.wav": (unclosed, "its recorder did not close it"),
     "half.flac": (cut, "damaged or cut short"),
     "half.wav": (cut, "damaged or cut short: 1.0 of 2.0 s"),
@@ -63,7 +63,7 @@ REFUSED = {
     "silent.wav": (lambda p: soundfile.write(p, np.zeros(RATE), RATE), "silent"),
     "constant.wav": (lambda p: soundfile.write(p, np.full(RATE, 0.1), RATE), "only a constant of 0.1"),
     "rounding.wav": (
-        lambda p: soundfile.write(p, np.arange(RATE) % 3 / 2**15, RATE), "only the noise of rounding to 16 bits"
+        lambda p: soundfile.write(p, np.arange(RATE) % 3 / 2**15, RATE), "only quantisation noise of 16 bits"
     ),
     "infinite.wav": (lambda p: soundfile.write(p, tone() / np.zeros(1), RATE, subtype="FLOAT"), "NaN or infinite"),
     "page.mp3": (lambda p: p.write_text("<html>not found</html>"), "it is a web page"),

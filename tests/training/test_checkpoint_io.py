@@ -28,11 +28,12 @@ def checkpoint_at(codec, step):
         number: {"step": torch.tensor(float(step)), "exp_avg": torch.zeros_like(weight), "exp_avg_sq": weight.detach()}
         for number, weight in enumerate(codec.vae.parameters())
     }
+    initial = [weight.detach() for weight in codec.vae.parameters()]
     return {
         "state_dict": {f"codec.{name}": value for name, value in codec.state_dict().items()},
         "vae2ch": codec.description(),
         "global_step": step,
-        "optimizer_states": [{"state": moments, "param_groups": []}],
+        "optimizer_states": [{"state": moments, "param_groups": [{"initial": initial}]}],
         "lr_schedulers": [{"last_epoch": step}],
         "callbacks": {"Checkpoints": {"finished": False}},
         "loops": {"fit_loop": {}},
@@ -109,6 +110,14 @@ def missing_moment(checkpoint):
     del checkpoint["optimizer_states"][0]["state"][0]["exp_avg"]
 
 
+def other_initial_weights(checkpoint):
+    checkpoint["optimizer_states"][0]["param_groups"][0]["initial"] = [torch.zeros(3)]
+
+
+def text_for_initial_weights(checkpoint):
+    checkpoint["optimizer_states"][0]["param_groups"][0]["initial"] = ["text"]
+
+
 def missing_moments(checkpoint):
     checkpoint["optimizer_states"][0]["state"].popitem()
 
@@ -121,6 +130,8 @@ def missing_moments(checkpoint):
         (other_moments, "damaged optimiser state"),
         (text_for_moments, "damaged optimiser state"),
         (missing_moments, "damaged optimiser state"),
+        (other_initial_weights, "damaged optimiser state"),
+        (text_for_initial_weights, "damaged optimiser state"),
         (missing_moment, r"damaged optimiser state \(exp_avg is missing\)"),
     ],
 )

@@ -176,8 +176,8 @@ def test_processes_share_the_noise_of_one():
 
 
 def test_each_parameter_is_in_one_group_and_biases_do_not_decay():
-    vae = small_training().codec.vae
-    groups = optimiser.parameter_groups(vae, 1e-3, weight_decay=0.1)
+    module = small_training(learning_rate=1e-3, weight_decay=0.1)
+    vae, groups = module.codec.vae, optimiser.parameter_groups(module.codec.vae, module.config)
     found = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(found) == sorted(id(parameter) for parameter in vae.parameters())
     for group in groups:
@@ -186,8 +186,8 @@ def test_each_parameter_is_in_one_group_and_biases_do_not_decay():
 
 
 def test_learning_rates_fall_with_the_number_of_inputs():
-    vae = small_training().codec.vae
-    groups = optimiser.parameter_groups(vae, 1e-3, weight_decay=0.1)
+    module = small_training(learning_rate=1e-3, weight_decay=0.1)
+    vae, groups = module.codec.vae, optimiser.parameter_groups(module.codec.vae, module.config)
     rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
     encoder, decoder = vae.encoder, vae.decoder
     assert encoder.latent.in_features == 1024
@@ -205,6 +205,34 @@ def test_fan_in_is_the_number_of_inputs_that_an_output_depends_on(layer, shape):
     inputs = torch.randn(1, *shape, requires_grad=True)
     layer(inputs).flatten()[0].backward()
     assert optimiser.fan_in(layer) == int((inputs.grad != 0).sum())
+
+
+def test_decay_leads_to_the_initial_weights():
+    """Without gradients AdamW's decay shrinks a weight's distance to its start by a factor at each step."""
+    module = small_training(learning_rate=0.1, weight_decay=0.5)
+    vae = module.codec.vae
+    initial = [weight.detach().clone() for weight in vae.parameters()]
+    adam = optimiser.build_optimiser(vae, module.config)
+    moved = [0.01 * torch.randn_like(weight) for weight in initial]
+    for weight, start, distance in zip(vae.parameters(), initial, moved, strict=True):
+        weight.data = start + distance
+        weight.grad = torch.zeros_like(weight)
+    for _ in range(3):
+        adam.step()
+    rates = {
+        id(weight): group["lr"] * group["weight_decay"] for group in adam.param_groups for weight in group["params"]
+    }
+    for weight, start, distance in zip(vae.parameters(), initial, moved, strict=True):
+        torch.testing.assert_close(weight.data - start, distance * (1 - rates[id(weight)]) ** 3, rtol=1e-3, atol=1e-6)
+
+
+def test_a_weight_without_a_gradient_does_not_decay():
+    module = small_training(learning_rate=0.1, weight_decay=0.5)
+    vae = module.codec.vae
+    adam = optimiser.build_optimiser(vae, module.config)
+    before = [weight.data.add_(0.1).clone() for weight in vae.parameters()]
+    adam.step()
+    assert all(torch.equal(one, other) for one, other in zip(before, vae.parameters(), strict=True))
 
 
 # -- Lightning ------------------------------------------------------------------------------------

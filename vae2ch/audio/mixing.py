@@ -7,7 +7,7 @@ import numpy as np
 
 from vae2ch.audio.holes import may_have_hole
 
-FRAME_SAMPLES = 256  # whose mean is taken for the estimate of a constant offset
+FRAME_SAMPLES = 256  # whose mean is taken for the estimate of a DC offset
 MIN_FRAMES = 16  # fewer say nothing of an offset
 MIN_OFFSET = 1e-3  # relative to the peak; a smaller offset changes nothing
 AGREEMENT = 0.25  # relative difference of two estimates of an offset that agree

@@ -20,12 +20,12 @@ SAMPLE_RATES_HZ = (1_000, 1_000_000)
 MAX_PEAK = 100.0  # 40 dB re full scale; a file with a larger peak is refused
 HEAD_BUFFER = 4096  # bytes, enough for most headers
 MAX_DELAY = 4000  # samples of an encoder's delay and padding, which packets hold and decoders remove
-ROUNDING_STEPS = 2  # a range of so many quantisation steps is noise of rounding
+ROUNDING_STEPS = 2  # a range of so many quantisation steps is quantisation noise
 
 
 @dataclass
 class Recording:
-    """Mono samples of a file at its own rate, without a constant offset."""
+    """Mono samples of a file at its own rate, without a DC offset."""
 
     rate: int  # Hz
     samples: int
@@ -77,7 +77,7 @@ def recording(attempt: Attempt, header: Header, path: Path) -> Recording:
     offset = offset_of(statistics, decoder.bits, lambda: attempt.again(channel))
     peak = scale * max(statistics.high - offset, offset - statistics.low)
     if offset:
-        remarks.append(f"a constant offset of {scale * offset:.2g} is removed")
+        remarks.append(f"a DC offset of {scale * offset:.2g} is removed")
 
     def blocks() -> Iterator[np.ndarray]:
         for mono in attempt.again(channel):
@@ -142,7 +142,7 @@ def reason_for_silence(low: float, high: float, bits: int) -> str:
     if low == high:
         return f"holds no sound, only a constant of {low:.2g}" if low else "silent"
     if bits and (high - low) * 2 ** (bits - 1) <= ROUNDING_STEPS:
-        return f"holds no sound, only the noise of rounding to {bits} bits"
+        return f"holds no sound, only quantisation noise of {bits} bits"
     return ""
 
 

@@ -28,10 +28,10 @@ FIXED = 2e8  # libraries that are loaded later, buffers
 PROCESS = 8e8  # each further process: Python, torch and the sounds
 WORKER = 1e8  # a process of a DataLoader
 TRAINING_BYTES = {
-    "32-true": 16,
-    "bf16-mixed": 20,
-}  # per parameter: weight, gradient, two moments; bf16 weight, gradient
-CHECKPOINT_BYTES = 12  # per parameter: weight and two moments, in memory before they are written
+    "32-true": 20,
+    "bf16-mixed": 24,
+}  # per parameter: weight, initial weight, gradient, two moments; bf16 weight, gradient
+CHECKPOINT_BYTES = 16  # per parameter: weight, initial weight, two moments, in memory before they are written
 COVARIANCE_BYTES = 4  # times D^2
 UPDATE_BYTES = 30  # times D^2, while the covariance is updated or a sample is taken
 STEP_BYTES = 520  # per bin of a batch: activations and their gradients

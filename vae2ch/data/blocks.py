@@ -10,7 +10,7 @@ from vae2ch.data.dataset import segment_starts
 from vae2ch.data.prints import onset
 from vae2ch.data.scan import Sound
 
-MIN_SEGMENTS = 30  # in a recording that is cut
+MIN_SEGMENTS = 29  # in a recording that is cut
 FEW_RECORDINGS = 10
 MIN_RECORDINGS = 3  # one for each split
 DOMINANT_SHARE = 0.5  # of the seconds, in one recording

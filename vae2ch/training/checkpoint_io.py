@@ -15,6 +15,7 @@ from vae2ch.codec import CHECKPOINT_NAMES, SoundCodec, read_checkpoint, short_te
 from vae2ch.errors import InputError
 from vae2ch.files import replacing
 from vae2ch.terminal import say
+from vae2ch.training.optimiser import INITIAL
 from vae2ch.training.schedule import SCHEDULE_KEY
 
 BEST, LAST, PREVIOUS = CHECKPOINT_NAMES
@@ -99,9 +100,12 @@ def read_training_state(path: Path) -> dict:
 
 
 def check_moments(optimiser: dict, shapes: list[tuple[int, ...]]) -> None:
-    """Raise ``ValueError`` if the moments of an optimiser do not have the shapes of the parameters."""
+    """Raise ``ValueError`` if moments or initial weights of an optimiser do not have the shapes of the parameters."""
     moments = [state[name] for state in optimiser["state"].values() for name in ("exp_avg", "exp_avg_sq")]
-    if not all(isinstance(moment, Tensor) for moment in moments):
-        raise ValueError("a moment is no tensor")
+    initial = [weight for group in optimiser["param_groups"] for weight in group.get(INITIAL, [])]
+    if not all(isinstance(values, Tensor) for values in moments + initial):
+        raise ValueError("a moment or an initial weight is no tensor")
     if sorted(tuple(moment.shape) for moment in moments) != sorted(2 * shapes):
         raise ValueError("its moments have other sizes than the parameters")
+    if initial and sorted(tuple(weight.shape) for weight in initial) != sorted(shapes):
+        raise ValueError("its initial weights have other sizes than the parameters")

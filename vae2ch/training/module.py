@@ -14,7 +14,7 @@ from vae2ch.errors import TrainingError
 from vae2ch.metrics import active_units
 from vae2ch.model import Posterior
 from vae2ch.terminal import say
-from vae2ch.training.optimiser import build_optimiser, with_current_rates
+from vae2ch.training.optimiser import build_optimiser, parameter_groups, with_current_rates
 from vae2ch.training.resume_point import resume_point, skip_rest_of_epoch, write_counters
 from vae2ch.training.schedule import (
     SCHEDULE_KEY,
@@ -73,12 +73,10 @@ class CodecTraining(lightning.LightningModule):
         if self.skip_rest_of_epoch:
             skip_rest_of_epoch(checkpoint["loops"]["fit_loop"])
         self.beginning = Beginning(**checkpoint[SCHEDULE_KEY]["now" if self.extended else "beginning"])
-        optimiser = build_optimiser(self.codec.vae, self.config)
-        checkpoint["optimizer_states"] = [
-            with_current_rates(state, optimiser) for state in checkpoint["optimizer_states"]
-        ]
+        groups = parameter_groups(self.codec.vae, self.config)
+        checkpoint["optimizer_states"] = [with_current_rates(state, groups) for state in checkpoint["optimizer_states"]]
         for schedule in checkpoint["lr_schedulers"]:
-            schedule["base_lrs"] = [group["lr"] for group in optimiser.param_groups]
+            schedule["base_lrs"] = [group["lr"] for group in groups]
 
     # -- training -----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,14 +11,48 @@ from torch import nn
 from vae2ch.config import TrainingConfig, given
 from vae2ch.model import VAE
 
+INITIAL = "initial"  # key of the initial weights in a group of parameters
 FULL_RATE_FAN_IN = 256  # inputs per output up to which a layer has the full learning rate
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
-def build_optimiser(vae: VAE, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019)."""
-    groups = parameter_groups(vae, config.learning_rate, given(config.weight_decay))
-    return torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
+class DecayToStart(torch.optim.AdamW):
+    """AdamW (Loshchilov and Hutter 2019) whose weight decay leads back to the initial weights, and not to zero.
+
+    The initial weights know sounds, or the collection, and a small collection should change of them what it needs
+    (L2-SP: Li et al. 2018, "Explicit inductive bias for transfer learning with convolutional networks").
+    """
+
+    def __init__(self, groups: list[dict], **options: Any) -> None:
+        super().__init__(groups, **options)
+        for group in self.param_groups:
+            group[INITIAL] = [weight.detach().clone() for weight in group["params"]]  # saved with the group
+
+    def step(self, closure: Callable | None = None) -> Any:
+        """One step of AdamW, which takes a share of each weight away, and that share of the initial weight."""
+        loss = super().step(closure)
+        for group in self.param_groups:
+            pairs = zip(group["params"], group[INITIAL], strict=True)
+            moved = [(weight.data, initial) for weight, initial in pairs if weight.grad is not None]
+            if moved and group["weight_decay"]:
+                weights, initial = map(list, zip(*moved, strict=True))
+                torch._foreach_add_(weights, initial, alpha=group["lr"] * group["weight_decay"])
+        return loss
+
+    def load_state_dict(self, state: dict) -> None:
+        """Load a state; one without initial weights, of an earlier version, has those that are to be trained on."""
+        super().load_state_dict(state)
+        for group in self.param_groups:  # whose values stay on the device that they were saved from
+            weights = group["params"]
+            initial = group.get(INITIAL, weights)
+            group[INITIAL] = [
+                kept.detach().to(weight, copy=True) for kept, weight in zip(initial, weights, strict=True)
+            ]
+
+
+def build_optimiser(vae: VAE, config: TrainingConfig) -> DecayToStart:
+    """The optimiser of a VAE that has its initial weights."""
+    return DecayToStart(parameter_groups(vae, config), betas=(0.9, 0.99), fused=True)
 
 
 def fan_in(layer: nn.Module) -> int:
@@ -26,13 +62,14 @@ def fan_in(layer: nn.Module) -> int:
     return layer.weight[0].numel()
 
 
-def parameter_groups(vae: VAE, learning_rate: float, weight_decay: float) -> list[dict]:
+def parameter_groups(vae: VAE, config: TrainingConfig) -> list[dict]:
     """Parameters with their learning rate and weight decay, for an optimiser. Biases are not decayed.
 
     A step of Adam changes all weights by about the same amount, so the output of a layer changes with the number of
     its inputs: above ``FULL_RATE_FAN_IN`` the learning rate is inversely proportional to it (Yang et al. 2022, "Tensor
     programs V"). Otherwise the 32,768 inputs of the latents would undo the PCA initialisation within a few steps.
     """
+    learning_rate, weight_decay = config.learning_rate, given(config.weight_decay)
     layers = sorted((layer for layer in vae.modules() if isinstance(layer, LAYERS)), key=fan_in)
     weights = {id(layer.weight) for layer in layers}
     biases = [parameter for parameter in vae.parameters() if id(parameter) not in weights]
@@ -43,12 +80,12 @@ def parameter_groups(vae: VAE, learning_rate: float, weight_decay: float) -> lis
     return groups
 
 
-def with_current_rates(state: dict, optimiser: torch.optim.Optimizer) -> dict:
-    """An optimiser's saved state with the learning rates and weight decays of ``optimiser``, which may have changed."""
+def with_current_rates(state: dict, groups: list[dict]) -> dict:
+    """An optimiser's saved state with the learning rates and weight decays of ``groups``, which may have changed."""
 
     def group(saved: dict, current: dict) -> dict:
         full, before = current["lr"], saved["initial_lr"]
         rate = saved["lr"] * full / before if before else full
         return saved | {"initial_lr": full, "lr": rate, "weight_decay": current["weight_decay"]}
 
-    return state | {"param_groups": list(map(group, state["param_groups"], optimiser.param_groups))}
+    return state | {"param_groups": list(map(group, state["param_groups"], groups))}
