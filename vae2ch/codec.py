@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vae2ch.config import CodecConfig, from_mapping
-from vae2ch.errors import InputError
+from vae2ch.errors import InputError, printable, short_text
 from vae2ch.latents import SMOOTHING, LatentDistribution, LatentOptimiser
 from vae2ch.model import VAE, pad_to_stride, padded_length
 from vae2ch.phase import synthesise
@@ -266,16 +266,3 @@ def check_values(expected: dict[str, Tensor], state: dict[str, Tensor]) -> None:
             raise ValueError(f"{name} has the type {state[name].dtype}, not {expected[name].dtype}")
         if not torch.isfinite(state[name]).all():
             raise ValueError(f"{name} is not finite")
-
-
-def short_text(error: Exception) -> str:
-    """First sentence of an exception's message, in one line of at most 160 printable characters, or its type."""
-    if isinstance(error, KeyError):
-        return printable(f"{error.args[0]} is missing")
-    return printable(str(error).partition(". ")[0]) or type(error).__name__
-
-
-def printable(value: object) -> str:
-    """Text of a value that a file holds, in one line of at most 160 characters that can be printed."""
-    text = " ".join(str(value)[:1000].split())[:160]
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -22,3 +22,16 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"{hint}allowed: {', '.join(allowed)}"
+
+
+def short_text(error: Exception) -> str:
+    """First sentence of an exception's message, in one line of at most 160 printable characters, or its type."""
+    if isinstance(error, KeyError):
+        return printable(f"{error.args[0]} is missing")
+    return printable(str(error).partition(". ")[0]) or type(error).__name__
+
+
+def printable(value: object) -> str:
+    """Text of a value that a file holds, in one line of at most 160 characters that can be printed."""
+    text = " ".join(str(value)[:1000].split())[:160]
+    return "".join(character if character.isprintable() else "?" for character in text)

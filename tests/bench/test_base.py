@@ -22,9 +22,12 @@ def test_a_run_becomes_a_base_model(trained, tmp_path, monkeypatch, capsys):
     found, codec = read_base(path), SoundCodec.load(trained[0])
     assert found.representation == codec.config.representation
     assert found.kl_weight == codec.config.kl_weight
-    assert ((found.variance > 0) & (found.variance < 1.5)).all()
-    assert {"name", "date", "data", "licence", "sounds", "scores"} == found.about.keys()
+    assert {"date", "data", "licence", "scores"} == found.about.keys()
+    assert found.about["licence"] == "that of its sounds"
     sounds = torch.rand(2, 2, *codec.vae.size)
+    variance = found.vae.encode(sounds).logvar.exp()
+    assert torch.equal(variance[0], variance[1])
+    assert ((variance > 0) & (variance < 1.5)).all()
     assert snr(codec.vae.encode(sounds).mean.flatten(), found.vae.encode(sounds).mean.flatten()) > 30
 
 
@@ -34,3 +37,10 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, monkeypatch, capsys):
         base.main()
     assert end.value.code == 2
     assert "is no run" in capsys.readouterr().err
+
+
+def test_the_sounds_of_a_world_are_counted_by_what_they_are():
+    names = ["v1-s0-000000-bell.wav", "recorded/speech-1.wav", "recorded/strums-2.wav", "recorded/speech-3.wav"]
+    assert list(base.sources(names).values()) == [1, 2, 1]
+    assert base.OTHER not in base.sources(names)
+    assert base.sources(["recorded/mine.wav"])[base.OTHER] == 1

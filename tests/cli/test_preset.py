@@ -21,3 +21,7 @@ def test_what_the_user_has_set_stays():
 
 def test_a_preset_that_was_chosen_is_kept():
     assert preset.resolve(compose("preset=light"), "heavy") == compose("preset=light")
+
+
+def test_null_is_the_value_of_a_preset_that_was_chosen():
+    assert preset.resolve(compose("preset=light", "augment.speed=null"), "heavy") == compose("preset=light")

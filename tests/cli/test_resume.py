@@ -251,7 +251,7 @@ def test_a_start_that_does_not_fit_is_refused(arguments, parts, run, monkeypatch
     monkeypatch.chdir(run.parents[1])
     _, module = running.build(compose(*QUICK, *arguments))
     with pytest.raises(InputError) as caught:
-        start.earlier_model(arguments[0].partition("=")[2], module.codec.config)
+        start.read_start(arguments[0].partition("=")[2], module.codec.config)
     assert [part for part in parts if part not in str(caught.value)] == []
 
 
@@ -259,7 +259,7 @@ def test_a_start_that_does_not_fit_is_refused(arguments, parts, run, monkeypatch
 def test_a_run_can_start_with_the_weights_of_another(run, folder, monkeypatch):
     monkeypatch.chdir(run.parents[1])
     data, module = running.build(compose(*QUICK, "data.cache=null"))
-    start.initialise(module, data, "outputs/first")
+    start.initialise(module, data, start.read_start("outputs/first", module.codec.config))
     other = SoundCodec.load(run)
     assert all(map(torch.equal, module.codec.vae.parameters(), other.vae.parameters()))
     assert int(module.codec.latents.segments) == 0  # the distribution is that of the new sounds
@@ -269,13 +269,8 @@ def test_a_run_can_start_with_the_weights_of_another(run, folder, monkeypatch):
 def base_file(run):
     """The model of the run as a base model."""
     codec, path = SoundCodec.load(run), run.parent / "first.base"
-    variance = torch.full((codec.vae.latent_dim,), 0.5)
-    write_base(
-        path,
-        Base(
-            codec.vae, variance, codec.config.representation, codec.config.kl_weight, {"name": "first", "date": "today"}
-        ),
-    )
+    about = {"date": "today"}
+    write_base(path, Base(codec.vae, codec.config.representation, codec.config.kl_weight, "first", about))
     return path
 
 
@@ -286,7 +281,7 @@ def test_a_run_can_start_from_a_model_with_more_or_fewer_latents(latent_dim, mod
     monkeypatch.chdir(run.parents[1])
     data, module = running.build(compose(*QUICK, "data.cache=null", f"latent_dim={latent_dim}"))
     data.setup()
-    start.initialise(module, data, model)
+    start.initialise(module, data, start.read_start(model, module.codec.config))
     other = SoundCodec.load(run)
     layers = zip(module.codec.vae.encoder.layers.parameters(), other.vae.encoder.layers.parameters(), strict=True)
     assert all(torch.allclose(*pair, atol=0.01) for pair in layers)
@@ -300,19 +295,22 @@ def test_a_run_can_start_from_a_model_with_more_or_fewer_latents(latent_dim, mod
 def test_the_default_start_is_the_base_that_comes_along_or_else_pca(run, folder, base_file, monkeypatch):
     monkeypatch.setattr(base_files, "SHIPPED", base_file.parent)
     other = read_base(base_file).vae
-    for hop, words in (("", "base first of today"), ("representation.hop=100", "pca, as there is no base model")):
-        data, module = running.build(compose(*QUICK, "data.cache=null", *filter(None, [hop])))
+    for setting, words in (
+        ("representation.sample_rate=22050", "first of today ("),
+        ("representation.hop=100", "pca, as there is no base model for this representation"),
+    ):
+        data, module = running.build(compose(*QUICK, "data.cache=null", "latent_dim=5", setting))
         data.setup()
-        start.initialise(module, data, "base")
+        start.initialise(module, data, start.read_start("base", module.codec.config))
         assert module.start.startswith(words)
         pairs = zip(module.codec.vae.encoder.layers.parameters(), other.encoder.layers.parameters(), strict=True)
-        assert all(torch.equal(*pair) for pair in pairs) == (not hop)
+        assert all(torch.equal(*pair) for pair in pairs) == bool(module.start.startswith("first"))
 
 
 def test_a_random_start_leaves_the_weights(folder):
     data, module = running.build(compose(*QUICK))
     before = [weight.clone() for weight in module.codec.vae.parameters()]
-    start.initialise(module, data, "random")
+    start.initialise(module, data, start.read_start("random", module.codec.config))
     assert all(map(torch.equal, before, module.codec.vae.parameters()))
 
 

@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from vae2ch.initial_weights.base import average_variance, collection_rotation, features_of, initialise_from_base
 from vae2ch.model import VAE
 
 SIZE = {"bins": 64, "frames": 64}
 BASE_DIM, COUNT = 12, 60
+VARIANCE = torch.linspace(0.01, 0.9, BASE_DIM)
 
 
 @pytest.fixture
@@ -16,6 +18,8 @@ def base():
     made = VAE(**SIZE, latent_dim=BASE_DIM).eval()
     with torch.no_grad():
         made.encoder.latent.weight *= 20  # latents that vary
+        made.encoder.latent.weight[BASE_DIM:] = 0
+        made.encoder.latent.bias[BASE_DIM:] = VARIANCE.log()
     return made
 
 
@@ -25,13 +29,10 @@ def spectrograms():
     return torch.rand(COUNT, 2, 64, 64)
 
 
-VARIANCE = torch.linspace(0.01, 0.9, BASE_DIM)
-
-
-def started(base, spectrograms, dim):
+def started(base, spectrograms, dim, ratio=1.0):
     vae = VAE(**SIZE, latent_dim=dim).eval()
     with torch.no_grad():
-        initialise_from_base(vae, base, VARIANCE, features_of(base, spectrograms))
+        initialise_from_base(vae, base, features_of(base, spectrograms), ratio)
     return vae
 
 
@@ -76,6 +77,51 @@ def test_noise_of_the_posterior_is_that_of_the_base():
     assert torch.allclose(noise.diag(), variance / (1 - variance), rtol=1e-3)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("ratio", [0.25, 4.0])
+def test_a_larger_weight_of_the_kl_allows_more_noise_in_the_latents(ratio):
+    torch.manual_seed(0)
+    latents = torch.randn(500, 3) * torch.tensor([2.0, 1.0, 0.5])
+    variance = torch.tensor([0.1, 0.2, 0.3])
+    rotation = collection_rotation(latents, variance, 3, ratio)
+    noise = rotation.backward @ torch.diag(rotation.variance) @ rotation.backward.T
+    assert torch.allclose(noise.diag(), ratio * variance / (1 - variance), rtol=1e-3)
+
+
+@torch.no_grad()
+def test_further_latents_encode_components_of_what_the_base_does_not_read(base, spectrograms):
+    features = features_of(base, spectrograms)
+    weight = base.encoder.latent.weight[:BASE_DIM]
+    unread = features - features @ torch.linalg.pinv(weight) @ weight
+    _, _, directions = torch.linalg.svd(unread - unread.mean(dim=0), full_matrices=False)
+    expected = (unread - unread.mean(dim=0)) @ directions[:5].T
+    found = started(base, spectrograms, BASE_DIM + 5).encode(spectrograms)
+    further = found.mean[:, BASE_DIM:]
+    assert torch.allclose(further.var(dim=0, correction=0) + found.logvar[0, BASE_DIM:].exp(), torch.ones(5), atol=1e-3)
+    similarity = (functional.normalize(expected, dim=0) * functional.normalize(further, dim=0)).sum(dim=0).abs()
+    assert torch.allclose(similarity, torch.ones(5), atol=1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("count", [2, BASE_DIM - 1, BASE_DIM + 1, COUNT])
+@pytest.mark.parametrize("dim", [BASE_DIM + 3, 4 * COUNT])
+def test_latents_of_other_sounds_have_the_size_of_the_prior(count, dim, base, spectrograms):
+    """Also where there are more latents than sounds, so that some have nothing to encode."""
+    torch.manual_seed(2)
+    posterior = started(base, spectrograms[:count], dim).encode(torch.rand(COUNT, 2, 64, 64))
+    assert posterior.mean[:, BASE_DIM:].square().mean().sqrt() < 3
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("level", [0.0, 0.5])
+def test_sounds_that_are_all_alike_are_no_error(level, base):
+    alike = torch.full((4, 2, 64, 64), level)
+    vae = started(base, alike, BASE_DIM + 3)
+    made, posterior = vae(alike)
+    assert torch.isfinite(posterior.mean).all()
+    assert torch.allclose(made, base(alike)[0], atol=2e-4)
+
+
 def test_all_parameters_can_be_trained(base, spectrograms):
     vae = started(base, spectrograms, BASE_DIM + 3).train()
     noise = torch.randn(COUNT, BASE_DIM + 3)
@@ -86,5 +132,6 @@ def test_all_parameters_can_be_trained(base, spectrograms):
 
 @torch.no_grad()
 def test_the_average_variance_is_the_harmonic_mean(base, spectrograms):
+    base.encoder.latent.weight[BASE_DIM:] = torch.randn_like(base.encoder.latent.weight[BASE_DIM:]) / 50
     expected = 1 / (-base.encode(spectrograms).logvar).exp().mean(dim=0)
     assert torch.allclose(average_variance(base, features_of(base, spectrograms)), expected, rtol=1e-4)

@@ -2,24 +2,31 @@
 
 import datetime
 import json
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
 from vae2ch.bench import common
-from vae2ch.cli.record import read_record
+from vae2ch.cli.record import RunRecord, read_record
 from vae2ch.codec import SoundCodec
 from vae2ch.data import SoundDataModule
+from vae2ch.data.world import RECORDED
 from vae2ch.errors import InputError
 from vae2ch.initial_weights.base import average_variance, features_of
 from vae2ch.initial_weights.base_file import Base, write_base
 
 SEGMENTS = 600  # over which the posterior's variance is averaged
-DATA = (
-    "procedural sounds of data=world; notes and drums of the soundfonts FluidR3 GM and MuseScore General (MIT); "
-    "the Hydrogen kits of Emanuel Rumpf and Gabriel Verdugo Soto (CC-BY 3.0); speech of eSpeak NG"
-)
-LICENCE = "CC0"
+KINDS = {  # of the sounds in a world, by the first word of their names in the folder beside it
+    "procedural": "procedural sounds of data=world",
+    "fluid": "notes and drums of the soundfont FluidR3 GM (MIT)",
+    "musescore": "notes and drums of the soundfont MuseScore General (MIT)",
+    "rumpf": "drums of a Hydrogen kit by Emanuel Rumpf (CC-BY 3.0)",
+    "strums": "guitar strums of a Hydrogen kit by Gabriel Verdugo Soto (CC-BY 3.0)",
+    "speech": "texts spoken by eSpeak NG",
+}
+OTHER = "other sounds"
 
 
 def main() -> None:
@@ -32,23 +39,40 @@ def main() -> None:
         record = read_record(options.run)
         if record is None:
             raise InputError(f"{options.run} is no run")
-        config = record.config()
-        codec = SoundCodec.load(options.run)
-        data = SoundDataModule(config.data, config.augment, config.representation, config.seed)
-        data.setup()
-        with torch.no_grad():
-            features = data.sample(SEGMENTS, lambda batch: features_of(codec.vae, batch.spectrogram))
-            variance = average_variance(codec.vae, features)
-        about = {
-            "name": options.file.stem,
-            "date": f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
-            "data": DATA,
-            "licence": LICENCE,
-            "sounds": str(len(data.collection.sounds)),
-            "scores": json.dumps(record.scores),
-        }
-        write_base(options.file, Base(codec.vae, variance, config.representation, config.training.kl_weight, about))
+        base = base_of(options.run, record)
+        write_base(options.file, base)
+        print(*(f"{key}: {value}" for key, value in base.about.items()), sep="\n")
         print(f"{options.file}: {options.file.stat().st_size / 2**20:.1f} MiB")
+
+
+@torch.no_grad()
+def base_of(run: Path, record: RunRecord) -> Base:
+    """The model of a run, with a posterior that has the same variances for all sounds."""
+    config, codec = record.config(), SoundCodec.load(run)
+    data = SoundDataModule(config.data, config.augment, config.representation, config.seed)
+    data.setup()
+    features = data.sample(SEGMENTS, lambda batch: features_of(codec.vae, batch.spectrogram))
+    dim, latent = codec.vae.latent_dim, codec.vae.encoder.latent
+    variance = average_variance(codec.vae, features)
+    latent.weight[dim:] = 0
+    latent.bias[dim:] = variance.log()
+    made = sources([sound.name for sound in data.collection.sounds] if config.data.source == "world" else [])
+    about = {
+        "date": f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
+        "data": "; ".join(f"{count} {kind}" for kind, count in made.items()) or OTHER,
+        "licence": "CC0" if made and OTHER not in made else "that of its sounds",
+        "scores": json.dumps(record.scores),
+    }
+    return Base(codec.vae, config.representation, config.training.kl_weight, run.name, about)
+
+
+def sources(names: Iterable[str]) -> Counter[str]:
+    """Number of the sounds of a world, which are named by their paths, by what they are."""
+    kinds = (
+        name.removeprefix(f"{RECORDED}/").partition("-")[0] if name.startswith(f"{RECORDED}/") else "procedural"
+        for name in names
+    )
+    return Counter(KINDS.get(kind, OTHER) for kind in kinds)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from vae2ch.bench import common
 from vae2ch.bench.patches import PATCHES
 from vae2ch.cli import hardware
 from vae2ch.cli.run import build
-from vae2ch.cli.start import initialise
+from vae2ch.cli.start import initialise, read_start
 from vae2ch.codec import SoundCodec
 from vae2ch.config import RunConfig
 from vae2ch.data import SoundDataModule
@@ -61,7 +61,7 @@ def train(
     if size is not None:
         keep_segments(data, size)
     data.seed = module.seed = seed  # only now, as the split depends on the seed too
-    initialise(module, data, config.start)
+    initialise(module, data, read_start(config.start, module.codec.config))
     for patch in patches:
         PATCHES[patch](module.codec.vae)
     module.codec.vae.to(memory_format=torch.channels_last)

@@ -11,7 +11,7 @@ from vae2ch.bench import common
 from vae2ch.cli import hardware
 from vae2ch.cli.run import build
 from vae2ch.cli.run_folder import create_run_folder
-from vae2ch.cli.start import initialise
+from vae2ch.cli.start import initialise, read_start
 from vae2ch.cli.trainer import build_trainer, silence_lightning
 
 STEP = "run_training_batch"
@@ -53,7 +53,7 @@ def main() -> None:
         folder = Path(create_run_folder("outputs", config.name))
         data, module = build(config)
         data.setup()
-        initialise(module, data, config.start)
+        initialise(module, data, read_start(config.start, module.codec.config))
         trainer = build_trainer(config, folder)
         profiler = trainer.profiler = SimpleProfiler()
         begin = time.perf_counter()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import lightning
 import torch
 from torch import Tensor
 from torchaudio.transforms import InverseMelScale, MelScale
@@ -20,7 +21,7 @@ from vae2ch import metrics, phase
 from vae2ch.bench import common, ear, sampling
 from vae2ch.cli.run import build, run
 from vae2ch.cli.run_folder import create_run_folder
-from vae2ch.cli.start import initialise
+from vae2ch.cli.start import initialise, read_start
 from vae2ch.codec import BATCH, SoundCodec
 from vae2ch.config import RunConfig
 from vae2ch.data import SoundDataModule
@@ -65,12 +66,15 @@ def nearest(train: Tensor, original: Tensor) -> Tensor:
 
 
 def untrained(config: RunConfig, data: SoundDataModule) -> dict[str, SoundCodec]:
-    """Models with the first weights of a run, by the names of their rows."""
+    """Models with the initial weights of a run, by the names of their rows."""
     found = {}
-    for start in dict.fromkeys(["pca", config.start]):
+    for start in dict.fromkeys(["pca", "base", config.start]):
+        lightning.seed_everything(config.seed, verbose=False)  # of the weights that the PCA leaves random
         _, module = build(config)
-        initialise(module, data, start)
-        found[f"start={start}, not trained"] = module.codec.eval().requires_grad_(False)
+        known = read_start(start, module.codec.config)
+        if start == "pca" or known.base:
+            initialise(module, data, known)
+            found[f"start={start}, not trained"] = module.codec.eval().requires_grad_(False)
     return found
 
 

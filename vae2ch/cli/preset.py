@@ -1,4 +1,4 @@
-"""``preset=auto``: the settings of the preset that suits a collection, once its sounds are read."""
+"""Settings that only the preset has, once the sounds are read and ``preset=auto`` is known to be one of the others."""
 
 from dataclasses import asdict
 from typing import Any, cast
@@ -12,11 +12,10 @@ AUTO = "auto"
 
 
 def resolve(config: RunConfig, suitable: str) -> RunConfig:
-    """With ``preset=auto``, set what is null to its value in the preset ``suitable``; what the user has set stays."""
-    if config.preset != AUTO:
-        return config
-    settings = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(CONF / "preset" / f"{suitable}.yaml")))
-    return from_mapping(RunConfig, filled(asdict(config), settings) | {"preset": suitable})
+    """Set what is null to its value in the preset, which is ``suitable`` for ``auto``; what the user has set stays."""
+    name = suitable if config.preset == AUTO else config.preset
+    settings = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(CONF / "preset" / f"{name}.yaml")))
+    return from_mapping(RunConfig, filled(asdict(config), settings) | {"preset": name})
 
 
 def filled(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

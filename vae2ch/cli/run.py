@@ -18,7 +18,7 @@ from vae2ch.cli.messages import command_to_resume, model_summary, result_summary
 from vae2ch.cli.record import RunRecord, read_record
 from vae2ch.cli.resume import ResumedRun
 from vae2ch.cli.run_folder import locked
-from vae2ch.cli.start import check_start, initialise
+from vae2ch.cli.start import initialise, read_start
 from vae2ch.cli.trainer import build_trainer, silence_lightning
 from vae2ch.codec import SoundCodec
 from vae2ch.config import CodecConfig, RunConfig
@@ -62,8 +62,8 @@ def run_locked(config: RunConfig, folder: Path, resumed: ResumedRun | None, sign
     if processes.rank() == 0:
         memory.check(resolved)
     data, module = build(resolved)
-    if resumed is None:
-        check_start(config.start, module.codec.config)  # to find an error before the sounds are read
+    # before the sounds are read, to find an error at once
+    start = read_start(config.start, module.codec.config) if resumed is None else None
     module.extended = resumed is not None and resumed.extended
     module.skip_rest_of_epoch = read_sounds(data, resumed)
     config, resolved = (preset.resolve(settings, data.suitable_preset()) for settings in (config, resolved))
@@ -75,8 +75,8 @@ def run_locked(config: RunConfig, folder: Path, resumed: ResumedRun | None, sign
     if trainer.is_global_zero:
         prepare_folder(folder, data, note, resumed)  # only now, as an error before leaves the run as it is
     say(model_summary(config, module.codec, trainer), flush=True)
-    if resumed is None and trainer.is_global_zero:  # the other processes get the weights of the first
-        initialise(module, data, config.start)
+    if start and trainer.is_global_zero:  # the other processes get the weights of the first
+        initialise(module, data, start)
         say(f"Initial weights: {module.start}", flush=True)
     scores = train_and_test(trainer, module, data, folder, resumed)
     lowest = trainer.checkpoint_callback.lowest

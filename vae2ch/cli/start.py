@@ -1,69 +1,39 @@
 """Initial weights of a run: of the base model that comes along, the PCA of its sounds, an earlier run, or random."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
+from vae2ch.cli import hardware
 from vae2ch.codec import SoundCodec
-from vae2ch.config import CodecConfig
+from vae2ch.config import CodecConfig, RepresentationConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.errors import InputError
 from vae2ch.files import expand_home
-from vae2ch.initial_weights.base import BASE_SEGMENTS, average_variance, features_of, initialise_from_base
-from vae2ch.initial_weights.base_file import SUFFIX, Base, read_base, shipped_base
+from vae2ch.initial_weights.base import BASE_SEGMENTS, SEGMENTS_PER_LATENT, features_of, initialise_from_base
+from vae2ch.initial_weights.base_file import SUFFIX, Base, read_base, shipped_bases
 from vae2ch.initial_weights.pca import PCA_SEGMENTS, initialise_from_pca
 from vae2ch.training import CodecTraining
 
 BASE, PCA, RANDOM = "base", "pca", "random"
 
 
-def check_start(start: str, config: CodecConfig) -> None:
-    """Raise ``InputError`` if the model to start from is none, or has another size."""
-    if start not in (BASE, PCA, RANDOM):
-        earlier_model(start, config)
+class Start(NamedTuple):
+    """What the initial weights of a run are."""
+
+    name: str  # as a checkpoint says it
+    base: Base | None = None  # the model that they are of; without one they are those of the PCA, or random
 
 
-@torch.no_grad()
-def initialise(module: CodecTraining, data: SoundDataModule, start: str) -> None:
-    """Set the initial weights, and ``module.start`` to what they are. Raises ``InputError`` as ``check_start`` does."""
-    vae, config = module.codec.vae, module.codec.config
-    module.start = start
-    if start == BASE and (shipped := shipped_base(config.representation)):
-        module.start = str(shipped)
-        start_from(module, data, shipped)
-    elif start in (BASE, PCA):
-        module.start = PCA if start == PCA else f"{PCA}, as there is no base model for this representation"
-        log_magnitude = data.sample_log_magnitudes(PCA_SEGMENTS)
-        initialise_from_pca(vae, log_magnitude, module.config.kl_weight, math.prod(data.representation.size))
-    elif start != RANDOM:
-        base = earlier_model(start, config)
-        if isinstance(base, SoundCodec) and base.vae.latent_dim == vae.latent_dim:
-            vae.load_state_dict(base.vae.state_dict())
-        else:
-            start_from(module, data, base)
-
-
-def start_from(module: CodecTraining, data: SoundDataModule, base: SoundCodec | Base) -> None:
-    """Set the weights to those of a model, with components of its latents."""
-    dtype = module.codec.autocast_dtype
-    with torch.autocast(module.device.type, dtype, enabled=dtype is not None):
-        features = data.sample(BASE_SEGMENTS, lambda batch: features_of(base.vae, batch.spectrogram))
-    variance, kl_weight = variance_and_kl_weight(base, features)
-    ratio = module.config.kl_weight / kl_weight if kl_weight else 1.0
-    initialise_from_base(module.codec.vae, base.vae, variance, features, ratio)
-
-
-def variance_and_kl_weight(base: SoundCodec | Base, features: Tensor) -> tuple[Tensor, float]:
-    """Variance of a model's posterior [E], and the weight of the KL that it was trained with."""
-    if isinstance(base, Base):
-        return base.variance, base.kl_weight
-    return average_variance(base.vae, features), base.config.kl_weight
-
-
-def earlier_model(start: str, config: CodecConfig) -> SoundCodec | Base:
-    """The model to start from. Raises ``InputError`` if it is none, or has another size than this run's."""
+def read_start(start: str, config: CodecConfig) -> Start:
+    """What a run starts from. Raises ``InputError`` if it is no model, or one of another size."""
+    if start == BASE:
+        base = shipped_base(config.representation)
+        return Start(base.name, base) if base else Start(f"{PCA}, as there is no base model for this representation")
+    if start in (PCA, RANDOM):
+        return Start(start)
     path = expand_home(start)
     if not path.exists():
         raise InputError(
@@ -72,11 +42,22 @@ def earlier_model(start: str, config: CodecConfig) -> SoundCodec | Base:
     if path.suffix == SUFFIX:
         base = read_base(path)
         check_settings(start, "representation", asdict(config.representation), asdict(base.representation))
-        return base
+        return Start(f"{path.parent}/{base.name}", base)
     codec = SoundCodec.load(path)
     for group in ("representation", "model"):
         check_settings(start, group, asdict(getattr(config, group)), asdict(getattr(codec.config, group)))
-    return codec
+    return Start(start, Base(codec.vae, codec.config.representation, codec.config.kl_weight, start, {}))
+
+
+def shipped_base(representation: RepresentationConfig) -> Base | None:
+    """The base model that comes along for a representation, if there is one.
+
+    The sample rate may differ: the same bins then hold other frequencies, as those of a sound at another speed.
+    """
+    for base in map(read_base, shipped_bases()):
+        if replace(base.representation, sample_rate=representation.sample_rate) == representation:
+            return base
+    return None
 
 
 def check_settings(start: str, group: str, this: dict, other: dict) -> None:
@@ -87,3 +68,28 @@ def check_settings(start: str, group: str, this: dict, other: dict) -> None:
                 f"start={start}: it has {group}.{name}={other[name]}, this run {value}; "
                 "weights of another size cannot be used"
             )
+
+
+@torch.no_grad()
+def initialise(module: CodecTraining, data: SoundDataModule, start: Start) -> None:
+    """Set the initial weights, and ``module.start`` to what they are."""
+    vae = module.codec.vae
+    module.start = start.name
+    if start.base and start.base.vae.latent_dim == vae.latent_dim:
+        vae.load_state_dict(start.base.vae.state_dict())
+    elif start.base:
+        initialise_from_components(module, data, start.base)
+    elif start.name != RANDOM:
+        log_magnitude = data.sample_log_magnitudes(PCA_SEGMENTS)
+        initialise_from_pca(vae, log_magnitude, module.config.kl_weight, math.prod(data.representation.size))
+
+
+def initialise_from_components(module: CodecTraining, data: SoundDataModule, base: Base) -> None:
+    """Set the weights to those of a base, with components of its latents."""
+    vae, precision = module.codec.vae, module.codec.autocast_dtype
+    dtype = precision and hardware.autocast_dtype(module.device.type)  # on the CPU, whatever device trains
+    count = max(BASE_SEGMENTS, SEGMENTS_PER_LATENT * vae.latent_dim)
+    with torch.autocast(module.device.type, dtype, enabled=dtype is not None):
+        features = data.sample(count, lambda batch: features_of(base.vae, batch.spectrogram))
+    ratio = module.config.kl_weight / base.kl_weight if base.kl_weight else 1.0
+    initialise_from_base(vae, base.vae, features, ratio)

@@ -1,21 +1,25 @@
 """Initialise a VAE from a base model: the same layers, and latents that are components of one collection.
 
-The base knows sounds, with latents for all of them. For a collection its latents are rotated into their principal
-components, measured by what they change in the output, of which the new model keeps as many as it has latents. All of
-that is linear, so it is multiplied into the linear layers on both sides: nothing is lost but the components left away.
+The base has latents for sounds of all kinds. For a collection they are rotated into their principal components,
+measured by what they change in the output, of which the new model keeps as many as it has latents. All of that is
+linear, so it is multiplied into the linear layers on both sides: nothing is lost but the components left away.
 
 Axes: N segments, E latents of the base, D latents of the new model, K features.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from vae2ch.initial_weights.pca import principal_components
 from vae2ch.model import LOGVAR_RANGE, VAE
 
 BASE_SEGMENTS = 300  # training segments that the components are computed of, half or more of them augmented
-MIN_RATIO = 1e-3  # of weights of the KL, as the new one may be 0
+SEGMENTS_PER_LATENT = 2  # at least, for a model with many latents
+MIN_RATIO = 1e-3  # of the weights of the KL, which would be 0 in a run without it
+MIN_SHARE = 1e-6  # of the features' variance, below which a component of the rest is rounding
 RESIDUAL_POSTERIOR = 0.5  # variance of latents beyond the base's; what they add to the output starts at 0
 
 
@@ -29,17 +33,16 @@ class Rotation(NamedTuple):
 
 
 @torch.no_grad()
-def initialise_from_base(vae: VAE, base: VAE, variance: Tensor, features: Tensor, ratio: float = 1.0) -> None:
+def initialise_from_base(vae: VAE, base: VAE, features: Tensor, ratio: float = 1.0) -> None:
     """Set the weights of ``vae`` to those of ``base``, for a collection with the features [N, K], N >= 2.
 
-    Features are what the base's last convolution returns, ``variance`` [E] is that of the base's posterior, and
-    ``ratio`` the new weight of the KL divided by the base's.
+    Features are what the base's last convolution returns; ``ratio`` is the new weight of the KL divided by the base's.
     """
     copy_layers(vae, base)
     count, dim = base.latent_dim, vae.latent_dim
     weight, bias = base.encoder.latent.weight[:count].float(), base.encoder.latent.bias[:count].float()
     latents = features @ weight.T + bias
-    rotation = collection_rotation(latents, variance, min(count, dim), ratio)
+    rotation = collection_rotation(latents, average_variance(base, features), min(count, dim), ratio)
     encode, decode = vae.encoder.latent, vae.decoder.latent
     kept = len(rotation.variance)
     encode.weight[:kept] = rotation.forward @ weight
@@ -49,16 +52,16 @@ def initialise_from_base(vae: VAE, base: VAE, variance: Tensor, features: Tensor
     decode.weight[:, :kept] = base.decoder.latent.weight @ rotation.backward
     decode.bias[:] = base.decoder.latent.bias + base.decoder.latent.weight @ rotation.mean
     if dim > kept:
-        add_residual(vae, features, latents, kept)
+        add_residual(vae, features, weight, kept)
 
 
 def features_of(base: VAE, spectrogram: Tensor) -> Tensor:
-    """What the base's last convolution returns for [N, 2, F, T]  [N, K]"""
+    """Output of the base's last convolution for [N, 2, F, T]  [N, K]"""
     return base.encoder.layers(spectrogram.contiguous(memory_format=torch.channels_last)).flatten(1).float()
 
 
 def average_variance(base: VAE, features: Tensor) -> Tensor:
-    """Variance of the base's posterior, averaged over segments by its inverse  [E]"""
+    """Harmonic mean over segments of the variance of the base's posterior  [E]"""
     _, logvar = (features @ base.encoder.latent.weight.T.float() + base.encoder.latent.bias).chunk(2, dim=1)
     return 1 / (-logvar.clamp(*LOGVAR_RANGE)).exp().mean(dim=0)
 
@@ -86,21 +89,21 @@ def collection_rotation(latents: Tensor, base_variance: Tensor, count: int, rati
     return Rotation(mean, directions.T * scale / spread[:, None], directions * spread / scale[:, None], 1 / spread**2)
 
 
-def add_residual(vae: VAE, features: Tensor, latents: Tensor, kept: int) -> None:
-    """Let further latents encode components of what the features [N, K] hold beyond a linear function of the latents.
+def add_residual(vae: VAE, features: Tensor, weight: Tensor, kept: int) -> None:
+    """Let further latents encode principal components of the part of the features [N, K] that the base does not read.
 
-    The decoder ignores them at first.
+    ``weight`` [E, K] is that of the base's latents: they are a function of the features' projection onto its rows. The
+    decoder ignores the further latents at first.
     """
-    dim = vae.latent_dim
-    inputs = torch.cat([latents, torch.ones(len(latents), 1)], dim=1)
-    residual = features - inputs @ torch.linalg.lstsq(inputs, features).solution
-    _, values, directions = torch.linalg.svd(residual, full_matrices=False)
-    found = min(dim - kept, int((values > 1e-4 * values[0].clamp(min=1e-12)).sum()))
-    scale = ((1 - RESIDUAL_POSTERIOR) * len(features)) ** 0.5 / values[:found, None]
-    rows = scale * directions[:found]
-    vae.encoder.latent.weight[kept:dim] = 0
-    vae.encoder.latent.bias[kept:dim] = 0
-    vae.encoder.latent.weight[kept : kept + found] = rows
-    vae.encoder.latent.bias[kept : kept + found] = -rows @ features.mean(dim=0)
-    vae.encoder.latent.bias[dim + kept : dim + kept + found] = torch.log(torch.tensor(RESIDUAL_POSTERIOR))
+    dim, encode = vae.latent_dim, vae.encoder.latent
+    read = torch.linalg.qr(weight.T).Q  # [K, E]
+    unread = features - (features @ read) @ read.T
+    mean, variances, directions = principal_components(unread, dim - kept)
+    found = int((variances > MIN_SHARE * features.var(dim=0, correction=0).sum()).sum())
+    rows = directions[:, :found].T * ((1 - RESIDUAL_POSTERIOR) / variances[:found, None]).sqrt()
+    encode.weight[kept:dim] = 0
+    encode.bias[kept:dim] = 0
+    encode.weight[kept : kept + found] = rows
+    encode.bias[kept : kept + found] = -rows @ mean
+    encode.bias[dim + kept : dim + kept + found] = math.log(RESIDUAL_POSTERIOR)
     vae.decoder.latent.weight[:, kept:] = 0

@@ -1,19 +1,22 @@
 """The file of a base model: 8 bits a weight, with a scale for each block of weights, and a description.
 
-Of the posterior's variances only their averages are kept, as a start from the base needs no more.
+Of the posterior's variances only their averages are kept, in the bias, as a start from the base needs no more.
 """
 
+import hashlib
+import io
 import math
-import pickle
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from vae2ch.config import RepresentationConfig, from_mapping
-from vae2ch.errors import InputError
+from vae2ch.errors import InputError, short_text
+from vae2ch.files import replacing
 from vae2ch.model import VAE, padded_length
 
 SUFFIX = ".base"
@@ -22,66 +25,59 @@ FORMAT = 1
 BLOCK = 128  # weights with a common scale
 LEVELS = 127  # of each sign
 SMALL = 4096  # tensors with fewer weights, as biases, are kept in float32
-LATENT = "encoder.latent."
+MEANS_AND_VARIANCES = "encoder.latent.weight"  # of which the variances' half is zero
 
 
 class Base(NamedTuple):
-    """A base model, and what it was made for."""
+    """A model to start from, and what it was made for."""
 
     vae: VAE
-    variance: Tensor  # of the posterior, averaged over sounds  [D]
     representation: RepresentationConfig
     kl_weight: float
-    about: dict[str, str]  # name, date, data, licence, training
-
-    def __str__(self) -> str:
-        return f"base {self.about['name']} of {self.about['date']}"
+    name: str
+    about: dict[str, str]  # date, data, licence, number of sounds, scores
 
 
-def shipped_base(representation: RepresentationConfig) -> Base | None:
-    """The base model that comes along for a representation, if there is one.
-
-    The sample rate may differ: the same bins then hold other frequencies, as those of a sound at another speed.
-    """
-    for base in map(read_base, sorted(SHIPPED.glob(f"*{SUFFIX}"))):
-        if replace(base.representation, sample_rate=representation.sample_rate) == representation:
-            return base
-    return None
+def shipped_bases() -> list[Path]:
+    """Files of the base models that come along."""
+    return sorted(SHIPPED.glob(f"*{SUFFIX}"))
 
 
 def quantised(weights: Tensor) -> dict[str, Tensor]:
     """Integers and scales of weights of any shape."""
     flat = weights.detach().float().flatten()
-    blocks = torch.nn.functional.pad(flat, (0, -flat.numel() % BLOCK)).unflatten(0, (-1, BLOCK))
+    blocks = functional.pad(flat, (0, -flat.numel() % BLOCK)).unflatten(0, (-1, BLOCK))
     scale = (blocks.abs().amax(dim=1, keepdim=True) / LEVELS).half().float()
     steps = (blocks / scale.clamp(min=1e-12)).round().clamp(-LEVELS, LEVELS).to(torch.int8)
     return {"steps": steps.flatten()[: flat.numel()].clone(), "scale": scale.flatten().half()}
 
 
-def restored(stored: dict[str, Tensor], shape: torch.Size) -> Tensor:
-    """Weights of a shape from integers and scales."""
+def restored(stored: Tensor | dict[str, Tensor], shape: torch.Size) -> Tensor:
+    """Weights of a shape from what ``stored`` made of them. Raises ``ValueError`` if they have another."""
+    if (stored if isinstance(stored, Tensor) else stored["steps"]).numel() != shape.numel():
+        raise ValueError("its weights have other sizes")
+    if isinstance(stored, Tensor):
+        return stored.reshape(shape)
     steps, scale = stored["steps"], stored["scale"].float()
-    blocks = torch.nn.functional.pad(steps, (0, -steps.numel() % BLOCK)).unflatten(0, (-1, BLOCK)).float()
+    blocks = functional.pad(steps, (0, -steps.numel() % BLOCK)).unflatten(0, (-1, BLOCK)).float()
     return (blocks * scale[:, None]).flatten()[: math.prod(shape)].reshape(shape)
 
 
 def write_base(path: Path, base: Base) -> None:
-    """Write a base model."""
+    """Write a base model, whose posterior must have the same variances for all sounds."""
     dim = base.vae.latent_dim
     state = {name: tensor.detach().cpu() for name, tensor in base.vae.state_dict().items()}
-    state |= {name: state[name][:dim] for name in (f"{LATENT}weight", f"{LATENT}bias")}  # the means alone
-    torch.save(
-        {
-            "format": FORMAT,
-            "latent_dim": dim,
-            "weights": {name: stored(tensor.contiguous()) for name, tensor in state.items()},
-            "variance": base.variance.cpu(),
-            "representation": asdict(base.representation),
-            "kl_weight": base.kl_weight,
-            "about": base.about,
-        },
-        path,
-    )
+    state[MEANS_AND_VARIANCES] = state[MEANS_AND_VARIANCES][:dim]
+    contents = {
+        "format": FORMAT,
+        "latent_dim": dim,
+        "weights": {name: stored(tensor.contiguous()) for name, tensor in state.items()},
+        "representation": asdict(base.representation),
+        "kl_weight": base.kl_weight,
+        "about": base.about,
+    }
+    with replacing(path) as file:
+        torch.save(contents, file)
 
 
 def stored(tensor: Tensor) -> Tensor | dict[str, Tensor]:
@@ -92,17 +88,29 @@ def stored(tensor: Tensor) -> Tensor | dict[str, Tensor]:
 def read_base(path: Path) -> Base:
     """Read a base model. Raises ``InputError`` if the file is none."""
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        contents = path.read_bytes()
+        found = torch.load(io.BytesIO(contents), map_location="cpu", weights_only=True)
         if found["format"] != FORMAT:
-            raise InputError(f"{path} has format {found['format']}; this version reads {FORMAT}")
+            raise ValueError(f"it has format {found['format']}; this version reads {FORMAT}")
         representation = from_mapping(RepresentationConfig, found["representation"])
-        bins, frames = representation.n_fft // 2 + 1, representation.frames
-        vae = VAE(bins=padded_length(bins), frames=padded_length(frames), latent_dim=found["latent_dim"])
-        state = vae.state_dict()
-        for name, kept in found["weights"].items():
-            part = state[name][: found["latent_dim"]] if name.startswith(LATENT) else state[name]
-            part.copy_(restored(kept, part.shape) if isinstance(kept, dict) else kept)
-        vae.load_state_dict(state)
-    except (OSError, pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is no base model ({str(error).splitlines()[0]})") from None
-    return Base(vae.eval().requires_grad_(False), found["variance"], representation, found["kl_weight"], found["about"])
+        vae = vae_of(representation, found["latent_dim"], found["weights"])
+        about = {str(key): str(value) for key, value in found["about"].items()}
+        name = f"{path.stem} of {about['date']} ({hashlib.sha256(contents).hexdigest()[:8]})"
+        return Base(vae, representation, float(found["kl_weight"]), name, about)
+    except Exception as error:  # of the many that a damaged file can raise in torch
+        raise InputError(f"{path} is no base model ({short_text(error)})") from None
+
+
+def vae_of(representation: RepresentationConfig, latent_dim: int, weights: dict) -> VAE:
+    """The VAE of the weights that a file holds. Raises ``ValueError`` if they are not its own."""
+    bins, frames = map(padded_length, (representation.n_fft // 2 + 1, representation.frames))
+    with torch.device("meta"):
+        vae = VAE(bins=bins, frames=frames, latent_dim=latent_dim)
+    shapes = {name: tensor.shape for name, tensor in vae.state_dict().items()}
+    shapes[MEANS_AND_VARIANCES] = torch.Size((latent_dim, shapes[MEANS_AND_VARIANCES][1]))
+    if shapes.keys() != weights.keys():
+        raise ValueError("it has other layers")
+    state = {name: restored(kept, shapes[name]) for name, kept in weights.items()}
+    state[MEANS_AND_VARIANCES] = functional.pad(state[MEANS_AND_VARIANCES], (0, 0, 0, latent_dim))
+    vae.load_state_dict(state, assign=True)
+    return vae.to(memory_format=torch.channels_last).eval().requires_grad_(False)

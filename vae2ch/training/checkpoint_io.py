@@ -11,8 +11,8 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
-from vae2ch.codec import CHECKPOINT_NAMES, SoundCodec, read_checkpoint, short_text
-from vae2ch.errors import InputError
+from vae2ch.codec import CHECKPOINT_NAMES, SoundCodec, read_checkpoint
+from vae2ch.errors import InputError, short_text
 from vae2ch.files import replacing
 from vae2ch.terminal import say
 from vae2ch.training.optimiser import INITIAL
