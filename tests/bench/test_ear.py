@@ -24,4 +24,4 @@ def test_noise_lowers_the_scores(seconds):
 
 
 def test_a_silent_sound_has_no_score():
-    assert all(map(math.isnan, ear.score(torch.ones(RATE), torch.zeros(RATE), RATE).values()))
+    assert ear.score(torch.ones(RATE), torch.zeros(RATE), RATE) == {}

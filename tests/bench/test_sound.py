@@ -20,7 +20,7 @@ def test_every_method_is_scored_on_a_finished_run(folder, trained, tmp_path, mon
     run, _ = trained
     torch.set_num_threads(1)  # faster for small spectrograms
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["sound", "--data", str(folder), "--run", str(run), "--heard", "0", *QUICK])
+    monkeypatch.setattr(sys, "argv", ["sound", "--data", str(folder), "--run", str(run), "--perceptual", "0", *QUICK])
     sound.main()
     found = json.loads((run / "sound.json").read_text())
     scores = found["scores"]

@@ -1,7 +1,6 @@
-"""Measures of what is heard, at 48 kHz: ViSQOL and Zimtohrli, where they are installed (the extra ``ear``)."""
+"""Perceptual measures at 48 kHz: ViSQOL and Zimtohrli, where they are installed (the extra ``ear``)."""
 
 import importlib.util
-import math
 from functools import cache
 from typing import Any
 
@@ -15,7 +14,7 @@ MODULES = ("visqol", "zimtohrli")
 
 
 def installed() -> bool:
-    """Whether both measures are."""
+    """Whether both measures are installed."""
     return all(importlib.util.find_spec(module) for module in MODULES)
 
 
@@ -40,18 +39,18 @@ def zimtohrli() -> Any:
 def score(original: Tensor, estimate: Tensor, sample_rate: int) -> dict[str, float]:
     """ViSQOL's mean opinion score, 1 to 4.7, and Zimtohrli's distance, 0 if alike, of a sound from another [S].
 
-    NaN if one of them is silent.
+    None if one of them is silent.
     """
     if not original.any() or not estimate.any():
-        return dict.fromkeys(MODULES, math.nan)
-    pair = [heard(wave, sample_rate) for wave in (original, estimate)]
+        return {}
+    pair = [at_48k(wave, sample_rate) for wave in (original, estimate)]
     return {
         "visqol": float(visqol().measure_from_arrays(*pair, RATE).moslqo),
         "zimtohrli": float(zimtohrli().distance(*pair)),
     }
 
 
-def heard(wave: Tensor, sample_rate: int) -> np.ndarray:
+def at_48k(wave: Tensor, sample_rate: int) -> np.ndarray:
     """A sound [S] at the rate of both measures, limited to full scale, with silence at both ends."""
     # ViSQOL compares patches of 0.6 s, the first of which begins in the second half of one
     padded = np.pad(wave.double().numpy(), round(SILENCE * sample_rate))

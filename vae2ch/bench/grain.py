@@ -18,11 +18,9 @@ from vae2ch.bench import common, ear
 from vae2ch.bench.sound import decode
 from vae2ch.representation import Representation
 
-PEAK_DB, PEAK_BINS, SURROUNDINGS = (
-    9.0,
-    5,
-    25,
-)  # a peak is this far above the mean of so many bins
+PEAK_DB = 9.0  # a peak is at least this far above the mean level of the bins around it
+SURROUNDINGS = 25  # bins around it
+PEAK_BINS = 5  # bins that belong to a peak
 MEAN_LOG_RAYLEIGH = -0.5772 / 2  # mean log of a Rayleigh magnitude whose mean square is 1, by Euler's constant
 BANDS = 16  # of the modulation spectrum
 EPSILON = 1e-6
@@ -74,14 +72,13 @@ def scores(representation: Representation, original: Tensor, estimate: Tensor, l
         [of(representation, wave) for wave in (original, estimate)] for of in (modulation_spectrum, grains)
     )
     pair = original[:length], estimate[:length]
-    heard = ear.score(*pair, representation.sample_rate) if ear.installed() else dict.fromkeys(ear.MODULES, math.nan)
+    perceptual = ear.score(*pair, representation.sample_rate) if ear.installed() else {}
     return [
         float(metrics.log_spectral_distance(pair[0][None], pair[1][None])),
         float(metrics.multi_resolution_stft(*pair)),
         float((spread[0] - spread[1]).abs().mean()),
         float((spectra[0] - spectra[1]).abs().mean()),
-        heard["visqol"],
-        heard["zimtohrli"],
+        *(perceptual.get(name, math.nan) for name in ear.MODULES),
     ]
 
 

@@ -30,7 +30,7 @@ DRUM_KITS = {
     "strums": "belofilms_GuitarStrums",  # CC-BY 3.0, Gabriel Verdugo Soto
 }
 DRUM_CHANNEL = 9
-VELOCITIES = (30, 127)
+VELOCITIES = (30, 128)  # from the first to below the second
 SOUND_SUFFIXES = (".flac", ".wav")
 AT_ONCE = 200  # notes, in a file that FluidSynth writes
 VOICES = (
@@ -107,8 +107,17 @@ def write_speech(folder: Path, count: int, random: np.random.Generator) -> None:
         path = folder / f"speech-{number:05d}.wav"
         text = " ".join(words(random))
         if not path.exists():
-            subprocess.run(["espeak-ng", "-v", voice, *settings, "-w", path, text], check=True, capture_output=True)
+            speak(path, text, ["-v", voice, *settings])
     progress.close()
+
+
+def speak(path: Path, text: str, settings: list[str]) -> None:
+    """Write a spoken text. Raises ``InputError`` if eSpeak cannot."""
+    unfinished = path.with_suffix(".part")
+    done = subprocess.run(["espeak-ng", *settings, "-w", unfinished, text], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"espeak-ng {' '.join(settings)}: {done.stderr.strip()}")
+    unfinished.rename(path)
 
 
 def words(random: np.random.Generator) -> Iterator[str]:

@@ -1,5 +1,6 @@
-"""What the minutes of a run are spent on: steps, waiting for data, validation, listening, saving, logging."""
+"""Measure how the time of a training is spent, without its start and its test."""
 
+import re
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -14,11 +15,10 @@ from vae2ch.cli.run_folder import create_run_folder
 from vae2ch.cli.start import initialise, read_start
 from vae2ch.cli.trainer import build_trainer, silence_lightning
 
-STEP = "run_training_batch"
-PARTS = {  # by what Lightning's profiler calls its actions, none of which holds another
-    "training steps": STEP,
-    "segments: reading, augmenting, analysing": "train_dataloader_next|SingleDeviceStrategy.batch_to_device",
-    "validation": "val_next|validation_step",
+PARTS = {  # by stage and what Lightning's profiler calls its actions, none of which holds another
+    "training steps": "train run_training_batch",
+    "segments: reading, augmenting, analysing": r"train .*(train_dataloader_next|\.batch_to_device)",
+    "validation": r"validate .*(val_next|\.batch_to_device|\.validation_step$)",
     "pictures and sounds for TensorBoard": "TensorBoardMedia",
     "latents for TensorBoard": "LatentProjector",
     "checkpoints": "Checkpoints",
@@ -26,9 +26,25 @@ PARTS = {  # by what Lightning's profiler calls its actions, none of which holds
 }
 
 
+class StageProfiler(SimpleProfiler):
+    """Names each action by the stage, as training and validation have some of the same names."""
+
+    def __init__(self, trainer: lightning.Trainer) -> None:
+        super().__init__()
+        self.trainer, self.running = trainer, dict[str, str]()
+
+    def start(self, action_name: str) -> None:
+        stage = self.trainer.state.stage
+        self.running[action_name] = f"{stage.value if stage else ''} {action_name}"
+        super().start(self.running[action_name])
+
+    def stop(self, action_name: str) -> None:
+        super().stop(self.running.pop(action_name))
+
+
 def part_of(action: str) -> str:
     """The part of a run that an action of the profiler belongs to; "" if it is none, or holds others."""
-    return next((part for part, names in PARTS.items() if any(name in action for name in names.split("|"))), "")
+    return next((part for part, pattern in PARTS.items() if re.search(pattern, action)), "")
 
 
 def shares(durations: dict[str, list[float]], whole: float) -> dict[str, float]:
@@ -55,7 +71,7 @@ def main() -> None:
         data.setup()
         initialise(module, data, read_start(config.start, module.codec.config))
         trainer = build_trainer(config, folder)
-        profiler = trainer.profiler = SimpleProfiler()
+        profiler = trainer.profiler = StageProfiler(trainer)
         begin = time.perf_counter()
         trainer.fit(module, datamodule=data)
         whole = time.perf_counter() - begin

@@ -26,6 +26,7 @@ from vae2ch.codec import BATCH, SoundCodec
 from vae2ch.config import RunConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.data.dataset import evenly_spaced
+from vae2ch.errors import InputError
 from vae2ch.initial_weights.pca import PCA_SEGMENTS
 from vae2ch.representation import Representation
 
@@ -34,7 +35,7 @@ ITERATIONS = 64  # of Griffin-Lim where there are no phases to begin with
 MELS = 128
 CEILING, MODEL = "analysis and synthesis, no model (ceiling)", "the model"
 COLUMNS = ("LSD (dB)", "MR-STFT", "note accuracy", "raw pitch accuracy (%)", "SNR (dB)", "ViSQOL", "Zimtohrli")
-HEARD = 24  # test sounds that are scored by the measures of the ear, as these are slow
+PERCEPTUAL = 24  # test sounds that are scored by the measures of the ear, as these are slow
 
 
 def griffin_lim(representation: Representation, magnitude: Tensor) -> Tensor:
@@ -123,20 +124,23 @@ def methods(
 
 
 @torch.no_grad()
-def evaluate(codec: SoundCodec, others: dict[str, SoundCodec], data: SoundDataModule, heard: int) -> dict:
-    """Scores and seconds of every method, and distances of sampled sounds; ``heard`` sounds are scored by ``ear``."""
+def evaluate(codec: SoundCodec, others: dict[str, SoundCodec], data: SoundDataModule, perceptual: int) -> dict:
+    """Scores and seconds of every method, and distances of sampled sounds.
+
+    ``perceptual`` is the number of test sounds that are scored by ``ear``.
+    """
     waves, lengths, files = common.segments(data, "test", MAX_TEST_SEGMENTS)
     train, _, _ = common.segments(data, "train", MAX_TRAIN_SEGMENTS)
     originals, rate = [wave[:length] for wave, length in zip(waves, lengths, strict=True)], codec.sample_rate
     pitches = [metrics.pitch(original, rate) for original in originals]
-    scores, seconds, listened = {}, {}, set(evenly_spaced(min(heard, len(waves)), len(waves)))
+    scores, seconds, chosen = {}, {}, set(evenly_spaced(min(perceptual, len(waves)), len(waves)))
     for name, method in methods(codec, others, data, waves, train).items():
         begin = time.perf_counter()
         estimates = method()
         seconds[name] = time.perf_counter() - begin
         sounds = zip(originals, estimates, pitches, strict=True)
         scores[name] = [metrics.score(wave, other[: len(wave)], rate, pitch) for wave, other, pitch in sounds]
-        for number in sorted(listened):
+        for number in sorted(chosen):
             original = originals[number]
             scores[name][number] |= ear.score(original, estimates[number][: len(original)], rate)
         print(f"  {name}: MR-STFT {mean(scores[name], 'multi_resolution_stft'):.3f}", file=sys.stderr, flush=True)
@@ -186,22 +190,24 @@ def main() -> None:
     )
     parser.add_argument("--minutes", metavar="N", type=float, help="time limit of the training")
     parser.add_argument(
-        "--heard",
+        "--perceptual",
         metavar="N",
         type=int,
-        default=HEARD if ear.installed() else 0,
-        help=f"score this many test sounds by ViSQOL and Zimtohrli; default: {HEARD} where the extra ear is installed",
+        default=PERCEPTUAL if ear.installed() else 0,
+        help=f"test sounds that ViSQOL and Zimtohrli score; default: {PERCEPTUAL} where the extra ear is installed",
     )
     parser.add_argument("--run", type=Path, help="evaluate this run, which had the same DIR and OVERRIDES")
     with common.one_line_errors():
         options = parser.parse_intermixed_args()
+        if options.perceptual and not ear.installed():
+            raise InputError("--perceptual needs ViSQOL and Zimtohrli: pip install -e '.[ear]'")
         limit = [] if options.minutes is None else [f"minutes={options.minutes}"]
         config = common.settings(options.data, ["name=bench-sound", *options.overrides, *limit])
         folder = options.run or Path(create_run_folder("outputs", config.name))
         if options.run is None:
             run(config, folder)
         codec, data = common.load(folder, config)
-        found = evaluate(codec, untrained(config, data), data, options.heard)
+        found = evaluate(codec, untrained(config, data), data, options.perceptual)
         sizes = f"{len(data.datasets['train'])} training segments, {len(found['worst_first'])} test segments"
         summary = tables(found, f"{data.collection.root.name}: {sizes}, preset {config.preset}")
         files = common.table(["file", *COLUMNS], ([row["file"], *cells([row])] for row in found["worst_first"]))

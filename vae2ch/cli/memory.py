@@ -73,7 +73,7 @@ def needed(config: RunConfig) -> float:
     pixels = math.prod(map(padded_length, Representation(config.representation).size))
     parameters, square = count_parameters(config), config.latent_dim**2
     on_cpu, devices = config.trainer.accelerator == "cpu", config.trainer.devices
-    segments = max(2, min(PCA_SEGMENTS, MAX_SAMPLE_FLOATS // pixels)) if config.start == "pca" else 0
+    segments = max(2, min(PCA_SEGMENTS, MAX_SAMPLE_FLOATS // pixels)) if config.start in ("pca", "base") else 0
     saving = CHECKPOINT_BYTES * parameters + COVARIANCE_BYTES * square
     training = TRAINING_BYTES[config.trainer.precision] * parameters + COVARIANCE_BYTES * square
     training += max(saving if on_cpu else 0, UPDATE_BYTES * square)
