@@ -30,7 +30,7 @@ DRUM_KITS = {
     "strums": "belofilms_GuitarStrums",  # CC-BY 3.0, Gabriel Verdugo Soto
 }
 DRUM_CHANNEL = 9
-VELOCITIES = (30, 128)  # from the first to below the second
+VELOCITIES = (30, 127)  # from the first to below the second
 SOUND_SUFFIXES = (".flac", ".wav")
 AT_ONCE = 200  # notes, in a file that FluidSynth writes
 VOICES = (
@@ -113,7 +113,7 @@ def write_speech(folder: Path, count: int, random: np.random.Generator) -> None:
 
 def speak(path: Path, text: str, settings: list[str]) -> None:
     """Write a spoken text. Raises ``InputError`` if eSpeak cannot."""
-    unfinished = path.with_suffix(".part")
+    unfinished = path.with_name(f".{path.name}")  # hidden files are no sounds
     done = subprocess.run(["espeak-ng", *settings, "-w", unfinished, text], capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"espeak-ng {' '.join(settings)}: {done.stderr.strip()}")
