@@ -67,6 +67,7 @@ def test_speech_is_written_once_and_differs(tmp_path, monkeypatch):
     def run(command, **_):
         commands.append(command)
         soundfile.write(command[command.index("-w") + 1], np.ones(10), RATE)
+        return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(recorded.shutil, "which", str)

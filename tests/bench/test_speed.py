@@ -47,7 +47,7 @@ def test_the_steps_are_timed(folder, tmp_path, monkeypatch):
     assert len(rates) == 6
     assert gflop > 0
     parts = speed.anatomy(config, data, "cpu")
-    assert list(parts) == ["read and augment", "analyse", "forward", "loss", "backward", "clip", "AdamW"]
+    assert list(parts) == ["read and augment", "analyse", "forward", "loss", "backward", "clip", "Adam and decay"]
     assert speed.training_rate(config, data, steps=2) > 0
     monkeypatch.setattr(speed, "seconds_per_call", lambda call, *_: 2.0)
     assert speed.sound(module.codec, "cpu")["reconstruction of 120 s, with the model"] == 60

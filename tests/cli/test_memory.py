@@ -46,7 +46,7 @@ def test_the_estimate_has_the_tensors_of_a_step():
     moments = [state[name] for state in optimiser.state.values() for name in ("exp_avg", "exp_avg_sq")]
     parameters = memory.count_parameters(made)
     assert parameters == sum(weight.numel() for weight in weights)
-    kept = [*weights, *moments, *(weight for group in optimiser.param_groups for weight in group["initial"])]
+    kept = [*weights, *moments, *(weight for group in optimiser.param_groups for weight in group["initial_weights"])]
     assert size(*kept, *(weight.grad for weight in weights)) == 20 * parameters
     assert size(*kept) == memory.CHECKPOINT_BYTES * parameters
     assert size(module.codec.latents.covariance) == memory.COVARIANCE_BYTES * 300**2

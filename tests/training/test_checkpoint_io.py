@@ -33,7 +33,7 @@ def checkpoint_at(codec, step):
         "state_dict": {f"codec.{name}": value for name, value in codec.state_dict().items()},
         "vae2ch": codec.description(),
         "global_step": step,
-        "optimizer_states": [{"state": moments, "param_groups": [{"initial": initial}]}],
+        "optimizer_states": [{"state": moments, "param_groups": [{"initial_weights": initial}]}],
         "lr_schedulers": [{"last_epoch": step}],
         "callbacks": {"Checkpoints": {"finished": False}},
         "loops": {"fit_loop": {}},
@@ -111,11 +111,11 @@ def missing_moment(checkpoint):
 
 
 def other_initial_weights(checkpoint):
-    checkpoint["optimizer_states"][0]["param_groups"][0]["initial"] = [torch.zeros(3)]
+    checkpoint["optimizer_states"][0]["param_groups"][0]["initial_weights"] = [torch.zeros(3)]
 
 
 def text_for_initial_weights(checkpoint):
-    checkpoint["optimizer_states"][0]["param_groups"][0]["initial"] = ["text"]
+    checkpoint["optimizer_states"][0]["param_groups"][0]["initial_weights"] = ["text"]
 
 
 def missing_moments(checkpoint):

@@ -182,7 +182,7 @@ def test_each_parameter_is_in_one_group_and_biases_do_not_decay():
     assert sorted(found) == sorted(id(parameter) for parameter in vae.parameters())
     for group in groups:
         for parameter in group["params"]:
-            assert group["weight_decay"] == (0.0 if parameter.ndim == 1 else 0.1)
+            assert group["lr"] * group["decay"] == pytest.approx(0.0 if parameter.ndim == 1 else 1e-3 * 0.1)
 
 
 def test_learning_rates_fall_with_the_number_of_inputs():
@@ -219,9 +219,7 @@ def test_decay_leads_to_the_initial_weights():
         weight.grad = torch.zeros_like(weight)
     for _ in range(3):
         adam.step()
-    rates = {
-        id(weight): group["lr"] * group["weight_decay"] for group in adam.param_groups for weight in group["params"]
-    }
+    rates = {id(weight): group["lr"] * group["decay"] for group in adam.param_groups for weight in group["params"]}
     for weight, start, distance in zip(vae.parameters(), initial, moved, strict=True):
         torch.testing.assert_close(weight.data - start, distance * (1 - rates[id(weight)]) ** 3, rtol=1e-3, atol=1e-6)
 
@@ -325,7 +323,11 @@ def test_a_changed_learning_rate_has_an_effect_on_a_resumed_run(tmp_path):
     (optimizer,) = trainer.optimizers
     expected = optimiser.build_optimiser(second.codec.vae, second.config).param_groups
     assert [group["initial_lr"] for group in optimizer.param_groups] == [group["lr"] for group in expected]
-    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.0, 0.25}
+    assert [group["decay"] for group in optimizer.param_groups] == [group["decay"] for group in expected]
+    assert max(group["decay"] for group in optimizer.param_groups) > 0.25
+    kept, loaded = torch.load(tmp_path / "a.ckpt")["optimizer_states"][0]["param_groups"], optimizer.param_groups
+    for saved, group in zip(kept, loaded, strict=True):
+        assert all(map(torch.equal, saved["initial_weights"], group["initial_weights"]))
     assert trainer.lr_scheduler_configs[0].scheduler.base_lrs == [group["lr"] for group in expected]
 
 

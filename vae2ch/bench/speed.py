@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import chain, cycle, islice, pairwise
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from vae2ch.data.dataset import Item
 from vae2ch.model import CHANNELS, LOGVAR_RANGE, SOFTPLUS_BETA, STRIDE, WIDTHS, Posterior
 from vae2ch.training import CodecTraining
 from vae2ch.training.checkpoint_io import LAST, DurableCheckpointIO
+from vae2ch.training.optimiser import build_optimiser
 from vae2ch.training.terms import SegmentTerms, batch_terms, segment_terms
 
 MIN_CALLS, WARMUP_STEPS, STEPS = 5, 3, 20
@@ -82,7 +84,7 @@ def loss_of(module: CodecTraining, segments: SegmentTerms) -> Tensor:
 
 def build_step(network: nn.Module, module: CodecTraining, batch: Tensor, bf16: bool, fused: bool) -> Callable[[], None]:
     """One training step of a network on a batch of spectrograms, with the loss of ``module``."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=fused)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-5, fused=fused)
 
     def step() -> None:
         noise = torch.randn(len(batch), module.codec.vae.latent_dim, device=batch.device)
@@ -116,7 +118,7 @@ def ladder(config: RunConfig, device: str, size: int) -> tuple[dict[str, float],
     measure("+ channels last", plain, bf16=False)
     measure("+ bf16", plain)
     measure("+ layers as matrix products", vae)
-    measure("+ fused AdamW", vae, fused=True)
+    measure("+ fused Adam", vae, fused=True)
     hardware.keep_freed_memory()
     measure("+ freed memory kept (as train.py does)", vae, fused=True)
     return rates, counter.get_total_flops() / 1e9
@@ -125,7 +127,7 @@ def ladder(config: RunConfig, device: str, size: int) -> tuple[dict[str, float],
 def anatomy(config: RunConfig, data: SoundDataModule, device: str) -> dict[str, float]:
     """Milliseconds of each part of a training step, at the configured batch size."""
     module, dtype = build(config)[1].to(device), hardware.autocast_dtype(device)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5, fused=True)
+    optimizer = build_optimiser(module.codec.vae, replace(module.config, learning_rate=1e-5))
     batches = cycle(data.train_dataloader())
 
     def step() -> Iterator[str]:
@@ -145,7 +147,7 @@ def anatomy(config: RunConfig, data: SoundDataModule, device: str) -> dict[str, 
         yield "clip"
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        yield "AdamW"
+        yield "Adam and decay"
 
     laps: dict[str, list[float]] = {}
     for _ in range(WARMUP_STEPS + STEPS):
@@ -223,7 +225,8 @@ def saving(config: RunConfig) -> dict[str, float]:
     """Seconds of a save of ``last.ckpt`` in this folder's file system, and their part of the time between two saves."""
     codec = build(config)[1].codec
     weights = codec.state_dict()
-    checkpoint = {"state_dict": weights, "moments": [{k: v.clone() for k, v in weights.items()} for _ in range(2)]}
+    # two moments and the initial weight
+    checkpoint = {"state_dict": weights, "state": [{k: v.clone() for k, v in weights.items()} for _ in range(3)]}
     with tempfile.TemporaryDirectory(dir=".") as place:
         path = Path(place, LAST)
         seconds = seconds_per_call(lambda: DurableCheckpointIO().save_checkpoint(checkpoint, path), "cpu", minimum=5.0)

@@ -11,16 +11,17 @@ from torch import nn
 from vae2ch.config import TrainingConfig, given
 from vae2ch.model import VAE
 
-INITIAL = "initial"  # key of the initial weights in a group of parameters
+INITIAL = "initial_weights"  # their key in a group of parameters
 FULL_RATE_FAN_IN = 256  # inputs per output up to which a layer has the full learning rate
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
-class DecayToStart(torch.optim.AdamW):
-    """AdamW (Loshchilov and Hutter 2019) whose weight decay leads back to the initial weights, and not to zero.
+class DecayToStart(torch.optim.Adam):
+    """Adam (Kingma and Ba 2015) with a weight decay that leads back to the initial weights, and not to zero.
 
-    The initial weights know sounds, or the collection, and a small collection should change of them what it needs
-    (L2-SP: Li et al. 2018, "Explicit inductive bias for transfer learning with convolutional networks").
+    They are the solution for the whole collection, or for all sounds; training should change only what it must (L2-SP:
+    Li et al. 2018, "Explicit inductive bias for transfer learning with convolutional networks"). As in AdamW, it does
+    not pass through the moments. ``decay`` of a group times its learning rate is the share of the way back in a step.
     """
 
     def __init__(self, groups: list[dict], **options: Any) -> None:
@@ -29,14 +30,13 @@ class DecayToStart(torch.optim.AdamW):
             group[INITIAL] = [weight.detach().clone() for weight in group["params"]]  # saved with the group
 
     def step(self, closure: Callable | None = None) -> Any:
-        """One step of AdamW, which takes a share of each weight away, and that share of the initial weight."""
+        """A step of Adam, and one towards the initial weights; weights without a gradient stay."""
         loss = super().step(closure)
         for group in self.param_groups:
             pairs = zip(group["params"], group[INITIAL], strict=True)
             moved = [(weight.data, initial) for weight, initial in pairs if weight.grad is not None]
-            if moved and group["weight_decay"]:
-                weights, initial = map(list, zip(*moved, strict=True))
-                torch._foreach_add_(weights, initial, alpha=group["lr"] * group["weight_decay"])
+            if moved and group["decay"]:
+                torch._foreach_lerp_(*map(list, zip(*moved, strict=True)), group["lr"] * group["decay"])
         return loss
 
     def load_state_dict(self, state: dict) -> None:
@@ -44,10 +44,8 @@ class DecayToStart(torch.optim.AdamW):
         super().load_state_dict(state)
         for group in self.param_groups:  # whose values stay on the device that they were saved from
             weights = group["params"]
-            initial = group.get(INITIAL, weights)
-            group[INITIAL] = [
-                kept.detach().to(weight, copy=True) for kept, weight in zip(initial, weights, strict=True)
-            ]
+            pairs = zip(group.get(INITIAL, weights), weights, strict=True)
+            group[INITIAL] = [kept.detach().to(weight, copy=True) for kept, weight in pairs]
 
 
 def build_optimiser(vae: VAE, config: TrainingConfig) -> DecayToStart:
@@ -63,29 +61,30 @@ def fan_in(layer: nn.Module) -> int:
 
 
 def parameter_groups(vae: VAE, config: TrainingConfig) -> list[dict]:
-    """Parameters with their learning rate and weight decay, for an optimiser. Biases are not decayed.
+    """Parameters with their learning rate and decay, for an optimiser. Biases are not decayed.
 
     A step of Adam changes all weights by about the same amount, so the output of a layer changes with the number of
     its inputs: above ``FULL_RATE_FAN_IN`` the learning rate is inversely proportional to it (Yang et al. 2022, "Tensor
-    programs V"). Otherwise the 32,768 inputs of the latents would undo the PCA initialisation within a few steps.
+    programs V"). Otherwise the 32,768 inputs of the latents would undo the initialisation within a few steps. The
+    decay is the same for all layers, whatever their learning rate.
     """
-    learning_rate, weight_decay = config.learning_rate, given(config.weight_decay)
+    full, decay = config.learning_rate, given(config.weight_decay)
     layers = sorted((layer for layer in vae.modules() if isinstance(layer, LAYERS)), key=fan_in)
     weights = {id(layer.weight) for layer in layers}
     biases = [parameter for parameter in vae.parameters() if id(parameter) not in weights]
-    groups = [{"params": biases, "lr": learning_rate, "weight_decay": 0.0}]
+    groups = [{"params": biases, "lr": full, "decay": 0.0}]
     for inputs, same in itertools.groupby(layers, key=fan_in):
-        rate = learning_rate * min(1.0, FULL_RATE_FAN_IN / inputs)
-        groups.append({"params": [layer.weight for layer in same], "lr": rate, "weight_decay": weight_decay})
+        share = min(1.0, FULL_RATE_FAN_IN / inputs)
+        groups.append({"params": [layer.weight for layer in same], "lr": full * share, "decay": decay / share})
     return groups
 
 
 def with_current_rates(state: dict, groups: list[dict]) -> dict:
-    """An optimiser's saved state with the learning rates and weight decays of ``groups``, which may have changed."""
+    """An optimiser's saved state with the learning rates and decays of ``groups``, which may have changed."""
 
     def group(saved: dict, current: dict) -> dict:
         full, before = current["lr"], saved["initial_lr"]
         rate = saved["lr"] * full / before if before else full
-        return saved | {"initial_lr": full, "lr": rate, "weight_decay": current["weight_decay"]}
+        return saved | {"initial_lr": full, "lr": rate, "decay": current["decay"], "weight_decay": 0.0}
 
     return state | {"param_groups": list(map(group, state["param_groups"], groups))}
