@@ -203,7 +203,13 @@ class VAE(nn.Module):
         """Latents [B, D] -> spectrograms [B, 2, F, T]."""
         return self.decoder(latent)
 
-    def forward(self, spectrogram: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Posterior]:
-        """Reconstruct [B, 2, F, T] from a sample of the posterior, given standard normal noise [B, D], or its mean."""
+    def forward(
+        self, spectrogram: Tensor, noise: Tensor | None = None, kept: Tensor | None = None
+    ) -> tuple[Tensor, Posterior]:
+        """Reconstruct [B, 2, F, T] from a sample of the posterior, given standard normal noise [B, D], or its mean.
+
+        Latents where ``kept`` [B, D] is 0 are set to 0.
+        """
         posterior = self.encode(spectrogram)
-        return self.decode(posterior.mean if noise is None else posterior.sample(noise)), posterior
+        latent = posterior.mean if noise is None else posterior.sample(noise)
+        return self.decode(latent if kept is None else latent * kept), posterior

@@ -93,7 +93,7 @@ class CodecTraining(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch."""
         weight = warmed_up_kl_weight(self.global_step, self.config.kl_weight, self.config.kl_warmup_steps)
-        segments, self.posterior = self.forward_terms(batch, self.noise(len(batch.index)))
+        segments, self.posterior = self.forward_terms(batch, self.noise(len(batch.index)), self.kept_latents(batch))
         average_kl = self.trainer.strategy.reduce(segments.kl.detach().mean(dim=0), reduce_op="mean")
         self.terms = batch_terms(segments, self.config, weight, average_kl)
         self.batch = batch
@@ -102,13 +102,22 @@ class CodecTraining(lightning.LightningModule):
         self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
         return self.terms["loss"]
 
-    def forward_terms(self, batch: Batch, noise: Tensor | None = None) -> tuple[SegmentTerms, Posterior]:
+    def kept_latents(self, batch: Batch) -> Tensor | None:
+        """1 where a latent of a segment is kept: in every second one only the core; None: all  [B, D]"""
+        if self.config.core_latents is None:
+            return None
+        kept = torch.ones(len(batch.index), self.codec.vae.latent_dim, device=self.device)
+        kept[::2, self.config.core_latents :] = 0
+        return kept
+
+    def forward_terms(
+        self, batch: Batch, noise: Tensor | None = None, kept: Tensor | None = None
+    ) -> tuple[SegmentTerms, Posterior]:
         """Terms of the reconstructed segments, without the padding, and their posterior."""
-        predicted, posterior = self.codec.vae(batch.spectrogram, noise)
+        predicted, posterior = self.codec.vae(batch.spectrogram, noise, kept)
         bins, frames = self.codec.representation.size
-        return segment_terms(
-            predicted[..., :bins, :frames], batch.spectrogram[..., :bins, :frames], posterior
-        ), posterior
+        terms = segment_terms(predicted[..., :bins, :frames], batch.spectrogram[..., :bins, :frames], posterior)
+        return terms if kept is None else terms._replace(kl=terms.kl * kept), posterior
 
     def configure_optimizers(self) -> dict:
         """The optimiser, with warm-up and cosine decay over the run."""
