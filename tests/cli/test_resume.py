@@ -270,7 +270,7 @@ def base_file(run):
     """The model of the run as a base model."""
     codec, path = SoundCodec.load(run), run.parent / "first.base"
     about = {"date": "today"}
-    write_base(path, Base(codec.vae, codec.config.representation, codec.config.kl_weight, "first", about))
+    write_base(path, Base(codec.vae, codec.config.representation, codec.config.kl_weight, 8, "first", about))
     return path
 
 

@@ -29,10 +29,10 @@ def spectrograms():
     return torch.rand(COUNT, 2, 64, 64)
 
 
-def started(base, spectrograms, dim, ratio=1.0):
+def started(base, spectrograms, dim, core=None):
     vae = VAE(**SIZE, latent_dim=dim).eval()
     with torch.no_grad():
-        initialise_from_base(vae, base, features_of(base, spectrograms), ratio)
+        initialise_from_base(vae, base, features_of(base, spectrograms), core=core)
     return vae
 
 
@@ -56,6 +56,26 @@ def test_with_fewer_it_is_the_best_projection_of_the_scaled_latents(base, spectr
     vae = started(base, spectrograms, dim)
     found = vae.decode(vae.encode(spectrograms).mean)
     assert torch.allclose(found, base.decode(projected), atol=2e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dim", [3, 5, 8, BASE_DIM])
+def test_the_core_is_kept_before_the_other_latents(dim, base, spectrograms):
+    """Of a core of five: up to it the others are 0, as the base was trained; beyond it all five are kept."""
+    latents = base.encode(spectrograms).mean
+    scale = (1 / VARIANCE - 1).sqrt()
+
+    def projected(part, count):
+        mean, scaled = latents[:, part].mean(dim=0), (latents[:, part] - latents[:, part].mean(dim=0)) * scale[part]
+        _, _, rows = torch.linalg.svd(scaled, full_matrices=False)
+        return mean + scaled @ rows[:count].T @ rows[:count] / scale[part]
+
+    expected = torch.zeros_like(latents)
+    expected[:, :5] = projected(slice(0, 5), min(dim, 5))
+    if dim > 5:
+        expected[:, 5:] = projected(slice(5, None), dim - 5)
+    vae = started(base, spectrograms, dim, core=5)
+    assert torch.allclose(vae.decode(vae.encode(spectrograms).mean), base.decode(expected), atol=2e-4)
 
 
 @torch.no_grad()

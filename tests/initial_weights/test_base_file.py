@@ -18,7 +18,7 @@ def base(dim=20):
     with torch.no_grad():
         vae.encoder.latent.weight[dim:] = 0
         vae.encoder.latent.bias[dim:] = torch.linspace(-4, 0, dim)
-    return Base(vae, SMALL, 5e-6, "test", {"date": "2026-11-28"})
+    return Base(vae, SMALL, 5e-6, dim // 2, "test", {"date": "2026-11-28"})
 
 
 @pytest.mark.parametrize("shape", [(BLOCK,), (3, 5, 7), (64, 100)])
@@ -37,7 +37,7 @@ def test_a_base_is_read_as_it_was_written(tmp_path):
     write_base(tmp_path / "base.pt", written)
     found = read_base(tmp_path / "base.pt")
     assert found.representation == SMALL
-    assert (found.kl_weight, found.about) == (written.kl_weight, written.about)
+    assert (found.kl_weight, found.core, found.about) == (written.kl_weight, written.core, written.about)
     assert re.fullmatch(r"base of 2026-11-28 \([0-9a-f]{8}\)", found.name)
     sounds = torch.rand(4, 2, *written.vae.size)
     expected, posterior = written.vae(sounds)
@@ -86,6 +86,8 @@ def truncated(path):
         changed(latent_dim=10**9),
         changed(latent_dim=7),
         changed(weights={}),
+        changed(core=0),
+        changed(core=21),
         changed(about={}),
         changed(representation={}),
         without_a_layer,

@@ -63,7 +63,8 @@ def base_of(run: Path, record: RunRecord) -> Base:
         "licence": "CC0" if made and OTHER not in made else "that of its sounds",
         "scores": json.dumps(record.scores),
     }
-    return Base(codec.vae, config.representation, config.training.kl_weight, run.name, about)
+    core = config.training.core_latents or dim
+    return Base(codec.vae, config.representation, config.training.kl_weight, core, run.name, about)
 
 
 def sources(names: Iterable[str]) -> Counter[str]:

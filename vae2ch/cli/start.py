@@ -46,7 +46,8 @@ def read_start(start: str, config: CodecConfig) -> Start:
     codec = SoundCodec.load(path)
     for group in ("representation", "model"):
         check_settings(start, group, asdict(getattr(config, group)), asdict(getattr(codec.config, group)))
-    return Start(start, Base(codec.vae, codec.config.representation, codec.config.kl_weight, start, {}))
+    settings, dim = codec.config, codec.vae.latent_dim
+    return Start(start, Base(codec.vae, settings.representation, settings.kl_weight, dim, start, {}))
 
 
 def shipped_base(representation: RepresentationConfig) -> Base | None:
@@ -92,4 +93,4 @@ def initialise_from_components(module: CodecTraining, data: SoundDataModule, bas
     with torch.autocast(module.device.type, dtype, enabled=dtype is not None):
         features = data.sample(count, lambda batch: features_of(base.vae, batch.spectrogram))
     ratio = module.config.kl_weight / base.kl_weight if base.kl_weight else 1.0
-    initialise_from_base(vae, base.vae, features, ratio)
+    initialise_from_base(vae, base.vae, features, core=base.core, ratio=ratio)

@@ -33,24 +33,25 @@ class Rotation(NamedTuple):
 
 
 @torch.no_grad()
-def initialise_from_base(vae: VAE, base: VAE, features: Tensor, ratio: float = 1.0) -> None:
+def initialise_from_base(vae: VAE, base: VAE, features: Tensor, *, core: int | None = None, ratio: float = 1.0) -> None:
     """Set the weights of ``vae`` to those of ``base``, for a collection with the features [N, K], N >= 2.
 
-    Features are what the base's last convolution returns; ``ratio`` is the new weight of the KL divided by the base's.
+    Features are what the base's last convolution returns. The first ``core`` latents of the base suffice without the
+    others, by default all; ``ratio`` is the new weight of the KL divided by the base's.
     """
     copy_layers(vae, base)
     count, dim = base.latent_dim, vae.latent_dim
     weight, bias = base.encoder.latent.weight[:count].float(), base.encoder.latent.bias[:count].float()
     latents = features @ weight.T + bias
-    rotation = collection_rotation(latents, average_variance(base, features), min(count, dim), ratio)
+    rotation = rotation_of_blocks(latents, average_variance(base, features), core or count, dim, ratio)
     encode, decode = vae.encoder.latent, vae.decoder.latent
-    kept = len(rotation.variance)
-    encode.weight[:kept] = rotation.forward @ weight
-    encode.bias[:kept] = rotation.forward @ (bias - rotation.mean)
+    kept, used = rotation.forward.shape
+    encode.weight[:kept] = rotation.forward @ weight[:used]
+    encode.bias[:kept] = rotation.forward @ (bias[:used] - rotation.mean)
     encode.weight[dim:] = 0  # the same variance for all sounds, as in the PCA initialisation
     encode.bias[dim:] = torch.log(torch.cat([rotation.variance, torch.ones(dim - kept)]))
-    decode.weight[:, :kept] = base.decoder.latent.weight @ rotation.backward
-    decode.bias[:] = base.decoder.latent.bias + base.decoder.latent.weight @ rotation.mean
+    decode.weight[:, :kept] = base.decoder.latent.weight[:, :used] @ rotation.backward
+    decode.bias[:] = base.decoder.latent.bias + base.decoder.latent.weight[:, :used] @ rotation.mean
     if dim > kept:
         add_residual(vae, features, weight, kept)
 
@@ -70,6 +71,20 @@ def copy_layers(vae: VAE, base: VAE) -> None:
     """Copy all layers but the two linear ones beside the latents."""
     state = {name: value for name, value in base.state_dict().items() if ".latent." not in name}
     vae.load_state_dict(state, strict=False)
+
+
+def rotation_of_blocks(latents: Tensor, variance: Tensor, core: int, dim: int, ratio: float) -> Rotation:
+    """The ``dim`` components of latents [N, E], those of the first ``core`` before those of the others.
+
+    Up to ``core`` the others are left out: they are 0, as in the training of the base.
+    """
+    blocks = [part for part in (slice(0, core), slice(core, latents.shape[1])) if part.start < min(dim, part.stop)]
+    parts = [
+        collection_rotation(latents[:, part], variance[part], min(dim, part.stop) - part.start, ratio)
+        for part in blocks
+    ]
+    mean, forward, backward, variances = zip(*parts, strict=True)
+    return Rotation(torch.cat(mean), torch.block_diag(*forward), torch.block_diag(*backward), torch.cat(variances))
 
 
 def collection_rotation(latents: Tensor, base_variance: Tensor, count: int, ratio: float) -> Rotation:

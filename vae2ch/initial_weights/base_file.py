@@ -34,6 +34,7 @@ class Base(NamedTuple):
     vae: VAE
     representation: RepresentationConfig
     kl_weight: float
+    core: int  # the first latents, which suffice without the others
     name: str
     about: dict[str, str]  # date, data, licence, number of sounds, scores
 
@@ -74,6 +75,7 @@ def write_base(path: Path, base: Base) -> None:
         "weights": {name: stored(tensor.contiguous()) for name, tensor in state.items()},
         "representation": asdict(base.representation),
         "kl_weight": base.kl_weight,
+        "core": base.core,
         "about": base.about,
     }
     with replacing(path) as file:
@@ -96,7 +98,10 @@ def read_base(path: Path) -> Base:
         vae = vae_of(representation, found["latent_dim"], found["weights"])
         about = {str(key): str(value) for key, value in found["about"].items()}
         name = f"{path.stem} of {about['date']} ({hashlib.sha256(contents).hexdigest()[:8]})"
-        return Base(vae, representation, float(found["kl_weight"]), name, about)
+        core = int(found["core"])
+        if not 1 <= core <= vae.latent_dim:
+            raise ValueError(f"its core of {core} latents is none")
+        return Base(vae, representation, float(found["kl_weight"]), core, name, about)
     except Exception as error:  # of the many that a damaged file can raise in torch
         raise InputError(f"{path} is no base model ({short_text(error)})") from None
 
