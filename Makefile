@@ -57,6 +57,7 @@ base: .venv/installed ## train a model for other runs to start from, for ten hou
 base-gpu: .venv/installed ## train outputs/16k.base further on a GPU, in eight minutes; it is also written in parts of 16 MiB
 	$(BIN)/python train.py $(if $(wildcard outputs/base_gpu/run.json),resume=outputs/base_gpu minutes=+7,experiment=base_gpu) $(ARGS)
 	$(BIN)/python -m vae2ch.bench.base outputs/base_gpu outputs/16k.base
+	rm -f outputs/16k.base.part-*
 	split --bytes=16M outputs/16k.base outputs/16k.base.part-
 
 tensorboard: .venv/installed ## show all runs at http://localhost:6006
