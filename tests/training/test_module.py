@@ -172,6 +172,33 @@ def test_processes_share_the_noise_of_one():
     assert torch.equal(torch.stack(shares, dim=1).flatten(0, 1), whole)
 
 
+def kept_latents(count, rank=0, ranks=1):
+    module = small_training(core_latents=1)
+    module._trainer = SimpleNamespace(world_size=ranks, global_rank=rank)
+    return module.kept_latents(random_batch(count))
+
+
+def test_half_of_the_segments_have_their_core_alone_in_one_process_and_in_two():
+    whole = kept_latents(6)
+    assert whole[:, 0].tolist() == [1] * 6
+    assert whole[:, 1:].mean(dim=1).tolist() == [0, 1, 0, 1, 0, 1]
+    shares = [kept_latents(3, rank, ranks=2) for rank in (0, 1)]
+    assert torch.equal(torch.stack(shares, dim=1).flatten(0, 1), whole)
+
+
+def test_latents_that_are_left_out_change_neither_the_output_nor_the_kl():
+    module, batch = small_training(core_latents=1), random_batch()
+    kept = torch.ones(4, module.codec.vae.latent_dim)
+    kept[0, 1:] = 0
+    noise = torch.randn(4, module.codec.vae.latent_dim)
+    other = torch.cat([noise[:, :1], torch.randn_like(noise[:, 1:])], dim=1)
+    one, two = (module.forward_terms(batch, part, kept)[0] for part in (noise, other))
+    same = (one.magnitude - two.magnitude).abs() < 1e-6
+    assert same.tolist() == [True, False, False, False]
+    assert one.kl[0, 1:].tolist() == [0] * (module.codec.vae.latent_dim - 1)
+    assert (one.kl[1:] > 0).all()
+
+
 # -- optimiser ------------------------------------------------------------------------------------
 
 

@@ -106,9 +106,11 @@ class CodecTraining(lightning.LightningModule):
         """1 where a latent of a segment is kept: in every second one only the core; None: all  [B, D]"""
         if self.config.core_latents is None:
             return None
-        kept = torch.ones(len(batch.index), self.codec.vae.latent_dim, device=self.device)
-        kept[::2, self.config.core_latents :] = 0
-        return kept
+        # the processes have the segments of the whole batch in turn, as of the noise
+        number = torch.arange(len(batch.index)) * self.trainer.world_size + self.global_rank
+        kept = torch.ones(len(batch.index), self.codec.vae.latent_dim)
+        kept[number % 2 == 0, self.config.core_latents :] = 0
+        return kept.to(self.device)
 
     def forward_terms(
         self, batch: Batch, noise: Tensor | None = None, kept: Tensor | None = None
