@@ -81,7 +81,7 @@ class TrainingConfig:
     kl_weight: float = setting("weight of the KL divergence; higher: better samples, duller reconstructions", 0.0, 1e6)
     kl_warmup_steps: int = setting("steps until the full weight of the KL divergence", 0)
     free_bits: float = setting("KL divergence of a latent that costs nothing, in nats", 0.0, 1e6)
-    core_latents: int | None = setting("latents that suffice alone in half of the segments; null: all", 1)
+    core_latents: int | None = setting("latents that suffice alone in three of four segments; null: all", 1)
     patience: int = setting("epochs without a lower validation loss, after which the run stops", 1)
 
 
