@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vae2ch.initial_weights.base import average_variance, collection_rotation, features_of, initialise_from_base
+from vae2ch.initial_weights.base import (
+    average_variance,
+    collection_rotation,
+    features_of,
+    initialise_from_base,
+    initialise_from_first_latents,
+)
 from vae2ch.model import VAE
 
 SIZE = {"bins": 64, "frames": 64}
@@ -76,6 +82,18 @@ def test_the_core_is_kept_before_the_other_latents(dim, base, spectrograms):
         expected[:, 5:] = projected(slice(5, None), dim - 5)
     vae = started(base, spectrograms, dim, core=5)
     assert torch.allclose(vae.decode(vae.encode(spectrograms).mean), base.decode(expected), atol=2e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dim", [1, 5, BASE_DIM])
+def test_the_first_latents_are_copied_and_the_others_are_zero(dim, base, spectrograms):
+    vae = VAE(**SIZE, latent_dim=dim).eval()
+    initialise_from_first_latents(vae, base)
+    found, expected = vae.encode(spectrograms), base.encode(spectrograms)
+    torch.testing.assert_close(found.mean, expected.mean[:, :dim], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.logvar, expected.logvar[:, :dim], rtol=1e-4, atol=1e-4)
+    kept = (torch.arange(BASE_DIM) < dim).float()
+    torch.testing.assert_close(vae.decode(found.mean), base.decode(expected.mean * kept), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()

@@ -12,7 +12,13 @@ from vae2ch.config import CodecConfig, RepresentationConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.errors import InputError
 from vae2ch.files import expand_home
-from vae2ch.initial_weights.base import BASE_SEGMENTS, SEGMENTS_PER_LATENT, features_of, initialise_from_base
+from vae2ch.initial_weights.base import (
+    BASE_SEGMENTS,
+    SEGMENTS_PER_LATENT,
+    features_of,
+    initialise_from_base,
+    initialise_from_first_latents,
+)
 from vae2ch.initial_weights.base_file import SUFFIX, Base, read_base, shipped_bases
 from vae2ch.initial_weights.pca import PCA_SEGMENTS, initialise_from_pca
 from vae2ch.training import CodecTraining
@@ -76,8 +82,8 @@ def initialise(module: CodecTraining, data: SoundDataModule, start: Start) -> No
     """Set the initial weights, and ``module.start`` to what they are."""
     vae = module.codec.vae
     module.start = start.name
-    if start.base and start.base.vae.latent_dim == vae.latent_dim:
-        vae.load_state_dict(start.base.vae.state_dict())
+    if start.base and vae.latent_dim in (start.base.core, start.base.vae.latent_dim):
+        initialise_from_first_latents(vae, start.base.vae)
     elif start.base:
         initialise_from_components(module, data, start.base)
     elif start.name != RANDOM:

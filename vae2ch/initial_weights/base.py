@@ -67,6 +67,20 @@ def average_variance(base: VAE, features: Tensor) -> Tensor:
     return 1 / (-logvar.clamp(*LOGVAR_RANGE)).exp().mean(dim=0)
 
 
+@torch.no_grad()
+def initialise_from_first_latents(vae: VAE, base: VAE) -> None:
+    """Set the weights of ``vae`` to those of ``base`` without its last latents, which ``vae`` has not."""
+    copy_layers(vae, base)
+    dim, count = vae.latent_dim, base.latent_dim
+    for part, source in (
+        (vae.encoder.latent.weight, base.encoder.latent.weight),
+        (vae.encoder.latent.bias, base.encoder.latent.bias),
+    ):
+        part[:dim], part[dim:] = source[:dim], source[count : count + dim]
+    vae.decoder.latent.weight[:] = base.decoder.latent.weight[:, :dim]
+    vae.decoder.latent.bias[:] = base.decoder.latent.bias
+
+
 def copy_layers(vae: VAE, base: VAE) -> None:
     """Copy all layers but the two linear ones beside the latents."""
     state = {name: value for name, value in base.state_dict().items() if ".latent." not in name}
