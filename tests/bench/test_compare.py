@@ -38,6 +38,16 @@ def test_a_variant_changes_the_result_and_an_equal_one_does_not(folder, tmp_path
     assert {row["steps"] for row in rows.values()} == {"3"}
 
 
+def test_without_a_step_the_start_is_measured(folder):
+    parser = common.build_parser("compare", "", "")
+    parser.set_defaults(steps=0, minutes=None, seeds=1, sizes=None)
+    variants = ["it:", "other steps: training.learning_rate=1e-5", "random: start=random"]
+    parser.set_defaults(variant=variants)
+    rows = rows_of(compare.compare(parser.parse_args(["--data", str(folder), "start=pca", *SMALL])))
+    assert rows["it"] == rows["other steps"] != rows["random"]
+    assert rows["it"]["steps"] == "0"
+
+
 @pytest.mark.slow
 def test_sizes_and_seeds(folder, monkeypatch):
     torch.set_num_threads(1)  # faster for small spectrograms

@@ -95,7 +95,8 @@ def cell(values: list[float]) -> str:
 
 def compare(options: argparse.Namespace) -> str:
     """Train every variant on every size with every seed; returns the table."""
-    steps, rows = options.steps or (-1 if options.minutes else DEFAULT_STEPS), []
+    without_limit = -1 if options.minutes else DEFAULT_STEPS
+    steps, rows = without_limit if options.steps is None else options.steps, []
     variants = [parse_variant(text, options) for text in options.variant or ["as configured:"]]
     sizes = sorted(options.sizes or [None], reverse=True)  # so that one that is too large is reported at once
     for size, (name, config, patches) in product(sizes, variants):
@@ -116,7 +117,7 @@ def main() -> None:
         '--data sounds/ --steps 300 --variant "as it is:" --variant "random: start=random"',
     )
     limit = parser.add_mutually_exclusive_group()
-    limit.add_argument("--steps", metavar="N", type=int, help=f"of each training; default: {DEFAULT_STEPS}")
+    limit.add_argument("--steps", metavar="N", type=int, help=f"of each training; 0: none; default: {DEFAULT_STEPS}")
     limit.add_argument("--minutes", metavar="M", type=float, help="of each training")
     parser.add_argument("--seeds", metavar="K", type=int, default=1, help="trainings of each variant")
     parser.add_argument("--sizes", metavar="N", type=int, nargs="+", help="training segments; not before OVERRIDES")
