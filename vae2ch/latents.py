@@ -96,7 +96,7 @@ class LatentOptimiser:
 
     amplitude_weight: float  # of the squared spectral convergence (log magnitude: 1)
     kl_weight: float
-    evaluations: int = 6  # of the loss; each but the last costs about three passes through the decoder
+    evaluations: int = 12  # of the loss; each but the last costs about three passes through the decoder
     rate: float = 0.5  # 1 would reach the minimum in one step if the decoder were linear and latents independent
     momentum: float = 0.6
 

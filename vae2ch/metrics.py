@@ -71,17 +71,22 @@ def pitch(wave: Tensor, sample_rate: int) -> Pitch:
 
 
 def same_note(original: Pitch, estimate: Pitch) -> bool:
-    """Whether the median pitches differ by less than 50 cents; false if the estimate has none."""
-    return abs(estimate.median - original.median) < PITCH_TOLERANCE
+    """Whether the median pitches over the original's voiced frames differ by less than 50 cents."""
+    return abs(float(estimate.track[original.voiced].median()) - original.median) < PITCH_TOLERANCE
 
 
 def raw_pitch_accuracy(original: Pitch, estimate: Pitch) -> float:
-    """Fraction of the original's voiced frames in which the estimate is voiced and within 50 cents.
+    """Fraction of the original's voiced frames in which the estimate's pitch, voiced or not, is within 50 cents.
 
-    Poliner et al. (2007), "Melody transcription from music audio", whose measure ignores the estimate's voicing.
+    Poliner et al. (2007), "Melody transcription from music audio".
     """
-    correct = estimate.voiced & ((estimate.track - original.track).abs() < PITCH_TOLERANCE)
+    correct = (estimate.track - original.track).abs() < PITCH_TOLERANCE
     return float(correct[original.voiced].float().mean())
+
+
+def voicing_recall(original: Pitch, estimate: Pitch) -> float:
+    """Fraction of the original's voiced frames in which the estimate is voiced, too (Poliner et al. 2007)."""
+    return float(estimate.voiced[original.voiced].float().mean())
 
 
 def score(original: Tensor, estimate: Tensor, sample_rate: int, original_pitch: Pitch) -> dict[str, float]:
@@ -95,6 +100,7 @@ def score(original: Tensor, estimate: Tensor, sample_rate: int, original_pitch: 
         estimated = pitch(estimate, sample_rate)
         scores["note_accuracy"] = float(same_note(original_pitch, estimated))
         scores["raw_pitch_accuracy"] = raw_pitch_accuracy(original_pitch, estimated)
+        scores["voicing_recall"] = voicing_recall(original_pitch, estimated)
     return scores
 
 

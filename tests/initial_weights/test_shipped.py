@@ -45,10 +45,9 @@ def test_it_is_of_the_default_representation_and_its_file_is_small(base):
 
 @torch.no_grad()
 @pytest.mark.slow
-@pytest.mark.parametrize("dim", [8, 32, 128, 300, 700])
+@pytest.mark.parametrize("dim", [8, 32, 300, 700])
 def test_every_number_of_latents_loses_nothing_but_the_components_left_away(dim, base, spectrograms):
     count, core = base.vae.latent_dim, base.core
-    assert (count, core) == (256, 128)
     features = features_of(base.vae, spectrograms)
     vae = VAE(bins=base.vae.size[0], frames=base.vae.size[1], latent_dim=dim).eval()
     initialise_from_base(vae, base.vae, features, core=core)
@@ -70,12 +69,11 @@ def test_every_number_of_latents_loses_nothing_but_the_components_left_away(dim,
 @torch.no_grad()
 def test_the_default_number_of_latents_takes_the_core_as_it_is(base, spectrograms):
     assert base.core == compose().model.latent_dim
-    count, core = base.vae.latent_dim, base.core
+    core = base.core
     vae = VAE(bins=base.vae.size[0], frames=base.vae.size[1], latent_dim=core).eval()
     initialise_from_first_latents(vae, base.vae)
     latents = base.vae.encode(spectrograms).mean
     latents[:, core:] = 0
-    assert latents.shape[1] == count
     torch.testing.assert_close(
         vae.decode(vae.encode(spectrograms).mean), base.vae.decode(latents), rtol=1e-3, atol=1e-4
     )

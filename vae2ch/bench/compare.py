@@ -95,8 +95,9 @@ def cell(values: list[float]) -> str:
 
 def compare(options: argparse.Namespace) -> str:
     """Train every variant on every size with every seed; returns the table."""
-    without_limit = -1 if options.minutes else DEFAULT_STEPS
-    steps, rows = without_limit if options.steps is None else options.steps, []
+    steps, rows = options.steps, []
+    if steps is None:
+        steps = -1 if options.minutes else DEFAULT_STEPS
     variants = [parse_variant(text, options) for text in options.variant or ["as configured:"]]
     sizes = sorted(options.sizes or [None], reverse=True)  # so that one that is too large is reported at once
     for size, (name, config, patches) in product(sizes, variants):

@@ -34,7 +34,8 @@ MAX_TEST_SEGMENTS, MAX_TRAIN_SEGMENTS = 100, 1000  # the latter for the baseline
 ITERATIONS = 64  # of Griffin-Lim where there are no phases to begin with
 MELS = 128
 CEILING, MODEL = "analysis and synthesis, no model (ceiling)", "the model"
-COLUMNS = ("LSD (dB)", "MR-STFT", "note accuracy", "raw pitch accuracy (%)", "SNR (dB)", "ViSQOL", "Zimtohrli")
+PITCH = ("note accuracy", "raw pitch accuracy (%)", "voicing recall (%)")
+COLUMNS = ("LSD (dB)", "MR-STFT", *PITCH, "SNR (dB)", "ViSQOL", "Zimtohrli")
 PERCEPTUAL = 24  # test sounds that are scored by the measures of the ear, as these are slow
 
 
@@ -159,12 +160,12 @@ def mean(scores: list[dict[str, float]], name: str) -> float:
 def cells(scores: list[dict[str, float]]) -> list[str]:
     """Cells of a table, as in ``COLUMNS``."""
     notes = [score["note_accuracy"] for score in scores if "note_accuracy" in score]
-    pitch = 100 * mean(scores, "raw_pitch_accuracy")
     return [
         f"{mean(scores, 'log_spectral_distance'):.2f}",
         f"{mean(scores, 'multi_resolution_stft'):.3f}",
         f"{sum(notes):.0f}/{len(notes)}",
-        f"{pitch:.1f}",
+        f"{100 * mean(scores, 'raw_pitch_accuracy'):.1f}",
+        f"{100 * mean(scores, 'voicing_recall'):.1f}",
         f"{mean(scores, 'snr'):.1f}",
         f"{mean(scores, 'visqol'):.2f}",
         f"{mean(scores, 'zimtohrli'):.4f}",

@@ -17,7 +17,11 @@ if TYPE_CHECKING:  # so that error messages need not wait for torch
 
     from vae2ch.codec import SoundCodec
 
-REMARKS = {"note_accuracy": "of the {} segments with a pitch", "raw_pitch_accuracy": "of their frames with a pitch"}
+REMARKS = {
+    "note_accuracy": "of the {} segments with a pitch",
+    "raw_pitch_accuracy": "of their frames with a pitch",
+    "voicing_recall": "of their frames with a pitch",
+}
 
 LESS_MEMORY = "a smaller data.batch_size, latent_dim or representation.frames takes less"
 
