@@ -7,7 +7,15 @@ import torch
 
 from tests.helpers import SMALL
 from vae2ch.errors import InputError
-from vae2ch.initial_weights.base_file import BLOCK, Base, quantised, read_base, restored, write_base
+from vae2ch.initial_weights.base_file import (
+    BLOCK,
+    Base,
+    quantised,
+    read_base,
+    read_representation,
+    restored,
+    write_base,
+)
 from vae2ch.metrics import snr
 from vae2ch.model import VAE, padded_length
 
@@ -36,7 +44,7 @@ def test_a_base_is_read_as_it_was_written(tmp_path):
     written = base()
     write_base(tmp_path / "base.pt", written)
     found = read_base(tmp_path / "base.pt")
-    assert found.representation == SMALL
+    assert found.representation == read_representation(tmp_path / "base.pt") == SMALL
     assert (found.kl_weight, found.core, found.about) == (written.kl_weight, written.core, written.about)
     assert re.fullmatch(r"base of 2026-11-28 \([0-9a-f]{8}\)", found.name)
     sounds = torch.rand(4, 2, *written.vae.size)
@@ -103,3 +111,11 @@ def test_what_is_no_base_is_refused_in_one_line(write, tmp_path):
     assert "\n" not in str(refused.value)
     assert str(path) in str(refused.value)
     assert not str(refused.value).endswith("()")
+
+
+@pytest.mark.parametrize("write", [changed(format=99), changed(representation={}), truncated, lambda path: None])
+def test_a_representation_is_of_a_base_only(write, tmp_path):
+    path = tmp_path / "base.pt"
+    write(path)
+    with pytest.raises(InputError, match="is no base model"):
+        read_representation(path)

@@ -19,7 +19,7 @@ from vae2ch.initial_weights.base import (
     initialise_from_base,
     initialise_from_first_latents,
 )
-from vae2ch.initial_weights.base_file import SUFFIX, Base, read_base, shipped_bases
+from vae2ch.initial_weights.base_file import SUFFIX, Base, read_base, read_representation, shipped_bases
 from vae2ch.initial_weights.pca import PCA_SEGMENTS, initialise_from_pca
 from vae2ch.training import CodecTraining
 
@@ -61,9 +61,9 @@ def shipped_base(representation: RepresentationConfig) -> Base | None:
 
     The sample rate may differ: the same bins then hold other frequencies, as those of a sound at another speed.
     """
-    for base in map(read_base, shipped_bases()):
-        if replace(base.representation, sample_rate=representation.sample_rate) == representation:
-            return base
+    for path in shipped_bases():
+        if replace(read_representation(path), sample_rate=representation.sample_rate) == representation:
+            return read_base(path)
     return None
 
 

@@ -6,6 +6,8 @@ Of the posterior's variances only their averages are kept, in the bias, as a sta
 import hashlib
 import io
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -89,11 +91,9 @@ def stored(tensor: Tensor) -> Tensor | dict[str, Tensor]:
 
 def read_base(path: Path) -> Base:
     """Read a base model. Raises ``InputError`` if the file is none."""
-    try:
+    with no_base_model(path):
         contents = path.read_bytes()
-        found = torch.load(io.BytesIO(contents), map_location="cpu", weights_only=True)
-        if found["format"] != FORMAT:
-            raise ValueError(f"it has format {found['format']}; this version reads {FORMAT}")
+        found = contents_of(io.BytesIO(contents))
         representation = from_mapping(RepresentationConfig, found["representation"])
         vae = vae_of(representation, found["latent_dim"], found["weights"])
         about = {str(key): str(value) for key, value in found["about"].items()}
@@ -102,7 +102,28 @@ def read_base(path: Path) -> Base:
         if not 1 <= core <= vae.latent_dim:
             raise ValueError(f"its core of {core} latents is none")
         return Base(vae, representation, float(found["kl_weight"]), core, name, about)
-    except Exception as error:  # of the many that a damaged file can raise in torch
+
+
+def read_representation(path: Path) -> RepresentationConfig:
+    """Representation of a base model, without its weights, which take most of the time. Raises as ``read_base``."""
+    with no_base_model(path):
+        return from_mapping(RepresentationConfig, contents_of(path, mmap=True)["representation"])
+
+
+def contents_of(file: Path | io.BytesIO, *, mmap: bool = False) -> dict:
+    """What ``write_base`` wrote. Raises ``ValueError`` if it is of another version."""
+    found = torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
+    if found["format"] != FORMAT:
+        raise ValueError(f"it has format {found['format']}; this version reads {FORMAT}")
+    return found
+
+
+@contextmanager
+def no_base_model(path: Path) -> Iterator[None]:
+    """Turn any error into an ``InputError``, as a damaged file can raise many in torch."""
+    try:
+        yield
+    except Exception as error:
         raise InputError(f"{path} is no base model ({short_text(error)})") from None
 
 
