@@ -24,6 +24,8 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 def _signals():
     """Runs in this process install handlers of signals."""
     before = {number: signal.getsignal(number) for number in map(signal.Signals.__getitem__, SIGNALS)}
+    for number in (number for number, handler in before.items() if handler == signal.SIG_IGN):
+        signal.signal(number, signal.SIG_DFL)  # as nohup ignores one
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

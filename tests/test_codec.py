@@ -90,7 +90,8 @@ def test_sounds_of_a_batch_agree_with_single_sounds(codec, batch, length):
         single_latent, single_level = codec.encode(waves[place])
         assert torch.allclose(latent[place], single_latent, atol=1e-3)
         assert torch.allclose(level[place], single_level, rtol=1e-5)
-        assert snr(codec.reconstruct(waves[place]), made[place]) > 50
+        # of the same latents, as twelve evaluations amplify rounding, and the phases even more
+        assert snr(codec.decode(latent[place], level[place])[:length], made[place]) > 50
         assert snr(waves[place], ceiling[place]) > 90
 
 
