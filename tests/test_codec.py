@@ -82,15 +82,17 @@ def test_reconstruct_is_decode_of_encode_with_the_same_length(codec, length):
 def test_sounds_of_a_batch_agree_with_single_sounds(codec, batch, length):
     waves = sound(*batch, length)
     latent, level = codec.encode(waves)
+    estimate, _ = codec.encode(waves, optimise=False)
     made, ceiling = codec.reconstruct(waves), codec.ceiling(waves)
     assert latent.shape == (*level.shape, 4)
     assert made.shape == ceiling.shape == waves.shape
     for index in torch.cartesian_prod(*map(torch.arange, batch)).reshape(-1, len(batch)).tolist():
         place = tuple(index)
         single_latent, single_level = codec.encode(waves[place])
-        assert torch.allclose(latent[place], single_latent, atol=1e-3)
+        assert torch.allclose(latent[place], single_latent, atol=0.02)  # twelve evaluations amplify rounding
+        assert torch.allclose(estimate[place], codec.encode(waves[place], optimise=False).latent, atol=1e-4)
         assert torch.allclose(level[place], single_level, rtol=1e-5)
-        # of the same latents, as twelve evaluations amplify rounding, and the phases even more
+        # of the same latents, as the phases amplify their differences even more
         assert snr(codec.decode(latent[place], level[place])[:length], made[place]) > 50
         assert snr(waves[place], ceiling[place]) > 90
 
@@ -175,9 +177,7 @@ def test_a_variation_is_seeded_and_keeps_length_and_peak(codec, shape):
     assert made.shape == wave.shape
     assert torch.equal(made, codec.perturb(wave, seed=1))
     peak = wave.abs().amax(dim=-1)
-    assert (made.abs().amax(dim=-1) <= peak * 1.0001).all()
-    if shape[-1] == SEGMENT:  # of a shorter sound the peak may be in the padding
-        assert torch.allclose(made.abs().amax(dim=-1), peak)
+    assert torch.allclose(made.abs().amax(dim=-1), peak)
     if shape[-1] > 1:
         assert not any(torch.allclose(made, codec.perturb(wave, seed=seed), atol=1e-3) for seed in (2, 3))
 

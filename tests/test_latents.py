@@ -199,6 +199,15 @@ def test_a_covariance_that_no_noise_can_have_is_refused():
         latents.sample(1, torch.Generator())
 
 
+def test_a_number_or_smoothing_out_of_range_is_refused():
+    latents, _ = two_groups()
+    with pytest.raises(InputError, match="count=0: at least one sample"):
+        latents.sample(0, torch.Generator())
+    for smoothing in (-0.1, 1.5, math.nan):
+        with pytest.raises(InputError, match=r"smoothing=\S+: allowed are 0 to 1"):
+            latents.sample(1, torch.Generator(), smoothing)
+
+
 def test_perturbation_with_full_smoothing_ignores_the_latents():
     latents, _ = two_groups()
     noise = torch.randn(4)

@@ -132,7 +132,7 @@ class SoundCodec(nn.Module):
         latent, level = self.encode(wave, optimise=False)
         noise = torch.randn(*wave.shape[:-1], 1, latent.shape[-1], generator=torch.Generator().manual_seed(seed))
         varied = self.decode(self.latents.perturb(latent, noise, smoothing), level)
-        return scale_to_peak(varied, wave.abs().amax(dim=-1))[..., : wave.shape[-1]]
+        return scale_to_peak(varied[..., : wave.shape[-1]], wave.abs().amax(dim=-1))
 
     @torch.no_grad()
     def sample(self, count: int, *, seed: int, smoothing: float = SMOOTHING) -> Tensor:

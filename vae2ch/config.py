@@ -34,7 +34,7 @@ class DataConfig:
     train_segments: int | None = setting("train on the first segments only, this many; null: on all", 1)
     batch_size: int = setting("segments in a training step; fewer take less memory", 2)
     epoch_segments: int = setting("segments in an epoch; it passes over a small collection several times", 1)
-    workers: int | None = setting("processes that prepare batches; null: none for a CPU, up to 4 for a GPU", 0, 64)
+    workers: int | None = setting("processes that prepare batches; null: none for a CPU, up to 15 for a GPU", 0, 64)
     changed: str = setting("whether resume= accepts other sounds than before", choices=("refuse", "accept"))
 
 

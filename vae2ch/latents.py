@@ -62,7 +62,10 @@ class LatentDistribution(nn.Module):
 
         Each stored segment is used once before any is used twice. The generator is on the CPU, so that a seed gives
         the same samples on every device. A ``smoothing`` of 0 returns stored segments, 1 samples one Gaussian.
+        Raises ``InputError`` if ``count`` or ``smoothing`` is out of range.
         """
+        if count < 1:
+            raise InputError(f"count={count}: at least one sample")
         stored = len(self.seen())
         rounds = math.ceil(count / stored)
         chosen = torch.cat([torch.randperm(stored, generator=generator) for _ in range(rounds)])[:count]
@@ -73,8 +76,10 @@ class LatentDistribution(nn.Module):
     def perturb(self, latent: Tensor, noise: Tensor, smoothing: float = SMOOTHING) -> Tensor:
         """Latents [..., D] shrunk towards the mean, plus standard normal ``noise`` coloured by the covariance.
 
-        Raises ``InputError`` if that is not positive definite.
+        Raises ``InputError`` if that is not positive definite, or ``smoothing`` is not from 0 to 1.
         """
+        if not 0 <= smoothing <= 1:
+            raise InputError(f"smoothing={smoothing}: allowed are 0 to 1")
         # on the CPU in float64, as Apple's GPUs have none
         root, failed = torch.linalg.cholesky_ex(self.covariance.cpu().double())
         if failed:

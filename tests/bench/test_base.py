@@ -44,3 +44,15 @@ def test_the_sounds_of_a_world_are_counted_by_what_they_are():
     assert list(base.sources(names).values()) == [1, 2, 1]
     assert base.OTHER not in base.sources(names)
     assert base.sources(["recorded/mine.wav"])[base.OTHER] == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "licence"),
+    [
+        (["v1-s0-000000-bell.wav", "recorded/speech-1.wav"], "CC0"),
+        (["v1-s0-000000-bell.wav", "recorded/mine.wav"], "that of its sounds"),
+        ([], "that of its sounds"),
+    ],
+)
+def test_a_model_is_free_if_all_of_its_sounds_are_known(names, licence):
+    assert base.licence_of(base.sources(names)) == licence

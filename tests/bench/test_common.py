@@ -1,4 +1,5 @@
 import importlib
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 
 from tests.helpers import QUICK
 from vae2ch.bench import common
+from vae2ch.data.summary import REMOVED
 from vae2ch.errors import InputError
 
 pytestmark = pytest.mark.slow  # trains a model
@@ -46,13 +48,32 @@ def test_a_finished_run_is_loaded_with_its_data(folder, trained):
         assert data.datasets["test"]
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"), [((), "representation.n_fft=254"), ((*QUICK, "seed=1"), "another split")]
-)
-def test_a_run_with_other_settings_is_refused(folder, trained, overrides, message):
-    run, _ = trained
-    with pytest.raises(InputError, match=message):
-        common.load(run, common.settings(folder, overrides))
+def test_a_checkpoint_is_given_by_its_name_alone_and_sounds_that_were_removed_are_no_others(
+    folder, trained, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    shutil.copytree(trained[0], run)
+    with (run / "sounds.csv").open("a", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(f"gone \udcff.wav,test,,,digest,,{REMOVED}\n")
+    monkeypatch.chdir(run / "checkpoints")
+    _, data = common.load(Path("best.ckpt"), common.settings(folder, QUICK))
+    assert data.datasets["test"]
+
+
+def test_a_run_with_another_representation_is_refused(folder, trained):
+    with pytest.raises(InputError, match="representation.n_fft=254"):
+        common.load(trained[0], common.settings(folder, ()))
+
+
+def test_a_run_of_other_sounds_is_refused_and_its_split_is_kept(folder, trained, tmp_path):
+    _, expected = common.load(trained[0], common.settings(folder, QUICK))
+    _, data = common.load(trained[0], common.settings(folder, [*QUICK, "seed=1"]))
+    assert data.collection.splits == expected.collection.splits
+    others = tmp_path / "others"
+    shutil.copytree(folder, others)
+    next(others.glob("*/*.wav")).unlink()
+    with pytest.raises(InputError, match="was trained on other sounds"):
+        common.load(trained[0], common.settings(others, QUICK))
 
 
 def test_a_missing_run_is_refused(folder):

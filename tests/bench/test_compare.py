@@ -25,14 +25,16 @@ def rows_of(table):
 @pytest.mark.slow
 def test_a_variant_changes_the_result_and_an_equal_one_does_not(folder, tmp_path):
     variants = ("as it is:", "same: preset=heavy", "frozen: training.learning_rate=0", "random: start=random")
+    variants += ("averaged: averaged_weights",)
     flags = [part for text in variants for part in ("--variant", text)]
     arguments = ("-m", "vae2ch.bench.compare", "--data", folder, "--steps", "3", *flags, *SMALL)
     done = python(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = rows_of(done.stdout)
-    assert list(rows) == ["as it is", "same", "frozen", "random"]
+    assert list(rows) == ["as it is", "same", "frozen", "random", "averaged"]
     assert rows["as it is"] == rows["same"]
     assert rows["as it is"] != rows["frozen"]
+    assert rows["averaged"] not in (rows["as it is"], rows["frozen"])
     assert float(rows["as it is"]["magnitude"]) < float(rows["random"]["magnitude"])
     assert all(0 < float(row["LSD (dB)"]) < 60 for row in rows.values())
     assert {row["steps"] for row in rows.values()} == {"3"}
@@ -87,7 +89,12 @@ def test_cells_have_the_range_of_different_values():
 
 
 @pytest.mark.parametrize(
-    ("variant", "message"), [("x: kernels_4x5", "did you mean kernels_4x4"), ("preset=heavy", "a name and a colon")]
+    ("variant", "message"),
+    [
+        ("x: kernels_4x5", "did you mean kernels_4x4"),
+        ("preset=heavy", "a name and a colon"),
+        ("longer: minutes=5", "minutes=5 has no effect here"),
+    ],
 )
 def test_an_unusable_variant_is_refused(folder, variant, message):
     options = common.build_parser("compare", "", "").parse_args(["--data", str(folder)])
@@ -104,10 +111,21 @@ def test_a_variant_is_a_name_with_overrides_and_patches(folder):
     assert (config.seed, config.training.kl_weight, config.preset) == (3, 2.0, "light")
 
 
-def test_an_unknown_setting_gives_one_line(folder, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["compare", "--data", str(folder), "--variant", "x: augment.sped=1"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--variant", "x: augment.sped=1"], "augment.sped; did you mean augment.speed?"),
+        (["--minutes", "0"], "--minutes: 0 is no number above 0"),
+        (["--minutes", "nan"], "--minutes: nan is no number above 0"),
+        (["--steps=-1"], "--steps: -1 is no integer from 0"),
+        (["--sizes", "0"], "--sizes: 0 is no integer from 1"),
+        (["--seeds", "1.5"], "--seeds: 1.5 is no integer from 1"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(arguments, message, folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["compare", "--data", str(folder), *arguments])
     with pytest.raises(SystemExit):
         compare.main()
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "augment.sped; did you mean augment.speed?" in error
+    assert message in error

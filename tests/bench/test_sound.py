@@ -63,7 +63,7 @@ def test_a_run_is_trained_with_the_given_settings(folder, tmp_path, monkeypatch)
     [
         (("--data", "nowhere", "preset=light"), "nowhere does not exist"),
         (("preset=hevy",), "did you mean heavy?"),
-        (("--minutes", "ten"), "invalid float value: 'ten'"),
+        (("--minutes", "ten"), "--minutes: ten is no number above 0"),
     ],
 )
 def test_unusable_arguments_give_one_line(arguments, message, tmp_path, monkeypatch, capsys):

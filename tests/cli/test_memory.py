@@ -75,6 +75,13 @@ def test_the_estimate_is_near_what_was_measured(overrides, measured):
     assert measured / 1.3 < needed(config(*overrides)) / GB < measured * 1.5
 
 
+def test_a_start_from_pca_needs_a_sample_of_the_sounds_and_one_from_a_base_does_not():
+    assert needed(config("latent_dim=8", "start=base")) == needed(config("latent_dim=8"))
+    assert needed(config("latent_dim=8", "start=pca")) > needed(config("latent_dim=8"))
+    fullband = ["latent_dim=8", "representation=44k"]  # for which there is no base
+    assert needed(config(*fullband, "start=base")) == needed(config(*fullband, "start=pca"))
+
+
 @pytest.mark.parametrize(
     ("overrides", "key"),
     [

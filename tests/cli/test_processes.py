@@ -24,6 +24,8 @@ SETTINGS = (
 )
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=2")
 ONE = ("trainer=cpu", "data.batch_size=4")
+STEPS = 2
+TWO_STEPS = ("start=random", f"trainer.limit_train_batches={STEPS}")
 
 pytestmark = pytest.mark.slow
 
@@ -66,47 +68,42 @@ def vector(state_dict):
 
 @pytest.fixture(scope="module")
 def runs(place):
-    """One and two processes, after one step and after twenty; the latter under torchrun."""
-    made = {}
-    for steps in (1, 20):
-        settings = ("start=random", f"trainer.limit_train_batches={steps}")
-        made[1, steps] = train_here(place, f"one{steps}", *ONE, *settings)
-        program = (TRAIN,) if steps == 1 else ("-m", "torch.distributed.run", "--nproc-per-node", "2", TRAIN)
-        made[2, steps] = train(place, f"two{steps}", *TWO, *settings, program=program)
-    return made
+    """One and two processes, the latter under torchrun, after two steps; and the finished command."""
+    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", TRAIN)
+    one, _ = train_here(place, "one", *ONE, *TWO_STEPS)
+    two, done = train(place, "two", *TWO, *TWO_STEPS, program=torchrun)
+    return one, two, done
 
 
 def test_two_processes_have_the_gradient_of_one(runs):
-    """After one step Adam's first moment is a tenth of the gradient."""
-    one, two = (state(runs[number, 1][0])["optimizer_states"][0]["state"] for number in (1, 2))
+    """Adam's first moment is a mean of the gradients."""
+    one, two = (state(run)["optimizer_states"][0]["state"] for run in runs[:2])
     assert one.keys() == two.keys()
     for name, moments in one.items():
         gradient, other = moments["exp_avg"], two[name]["exp_avg"]
-        assert torch.linalg.norm(gradient - other) <= 1e-4 * torch.linalg.norm(gradient), name
+        assert torch.linalg.norm(gradient - other) <= 1e-3 * torch.linalg.norm(gradient), name
 
 
-def test_two_processes_have_the_weights_of_one_after_20_steps(runs):
+def test_two_processes_have_the_weights_of_one(runs):
     """Up to rounding, which Adam amplifies where gradients are small: as much as another order within the batch."""
     lightning.seed_everything(0, verbose=False)
     first = vector(running.build(compose(*SETTINGS, *ONE))[1].state_dict())
-    one, two = (vector(state(runs[number, 20][0])["state_dict"]) for number in (1, 2))
+    one, two = (vector(state(run)["state_dict"]) for run in runs[:2])
     assert torch.linalg.norm(one - two) < 0.15 * torch.linalg.norm(one - first)
     assert torch.allclose(one, two, atol=5e-3)
 
 
 def test_two_processes_have_the_latents_and_measures_of_one(runs):
-    for steps, tolerance in ((1, 1e-3), (20, 0.1)):
-        one, two = (state(runs[number, steps][0])["state_dict"] for number in (1, 2))
-        assert int(one["codec.latents.segments"]) == int(two["codec.latents.segments"]) == 4 * steps
-        peaks = [latents["codec.latents.peaks"] for latents in (one, two)]
-        assert torch.allclose(*peaks)
-        means = [latents["codec.latents.means"][: 4 * steps] for latents in (one, two)]
-        assert torch.allclose(*means, atol=tolerance * float(means[0].abs().max()))
-    for steps, tolerance in ((1, 1e-3), (20, 0.05)):
-        one, two = (measures(runs[number, steps][0]) for number in (1, 2))
-        assert one.keys() == two.keys()
-        for name in ("val/loss", "test/loss", "test/magnitude", "test/kl", "test/multi_resolution_stft"):
-            assert two[name] == pytest.approx(one[name], rel=tolerance), name
+    one, two = (state(run)["state_dict"] for run in runs[:2])
+    segments = 4 * STEPS
+    assert int(one["codec.latents.segments"]) == int(two["codec.latents.segments"]) == segments
+    assert torch.allclose(one["codec.latents.peaks"], two["codec.latents.peaks"])
+    means = [latents["codec.latents.means"][:segments] for latents in (one, two)]
+    assert torch.allclose(*means, atol=1e-3 * float(means[0].abs().max()))
+    one, two = map(measures, runs[:2])
+    assert one.keys() == two.keys()
+    for name in ("val/loss", "test/loss", "test/magnitude", "test/kl", "test/multi_resolution_stft"):
+        assert two[name] == pytest.approx(one[name], rel=1e-3), name
 
 
 def measures(run):
@@ -116,13 +113,11 @@ def measures(run):
 
 
 def test_two_processes_print_one_table_and_no_warning(runs, place):
-    for steps in (1, 20):
-        _, done = runs[2, steps]
-        assert done.stdout.count("Sounds in ") == 1
-        assert done.stdout.count("Listen ") == 1
-        assert "warn" not in done.stderr.lower().replace("omp_num_threads", "")
-    folders = [path.name for path in (place / "outputs").glob("two*")]
-    assert sorted(folders) == ["two1", "two20"]
+    _, _, done = runs
+    assert done.stdout.count("Sounds in ") == 1
+    assert done.stdout.count("Listen ") == 1
+    assert "warn" not in done.stderr.lower().replace("omp_num_threads", "")
+    assert [path.name for path in (place / "outputs").glob("two*")] == ["two"]
 
 
 @contextmanager

@@ -292,6 +292,16 @@ def test_a_run_can_start_from_a_model_with_more_or_fewer_latents(latent_dim, mod
 
 
 @pytest.mark.slow
+def test_a_run_with_the_latents_of_the_core_has_copies_of_them(run, base_file, monkeypatch):
+    monkeypatch.chdir(run.parents[1])
+    data, module = running.build(compose(*QUICK, "data.cache=null", "latent_dim=8"))
+    start.initialise(module, data, start.read_start("outputs/first.base", module.codec.config))
+    other = read_base(base_file).vae
+    assert torch.equal(module.codec.vae.encoder.latent.weight[:8], other.encoder.latent.weight[:8])
+    assert torch.equal(module.codec.vae.decoder.latent.weight, other.decoder.latent.weight[:, :8])
+
+
+@pytest.mark.slow
 def test_the_default_start_is_the_base_that_comes_along_or_else_pca(run, folder, base_file, monkeypatch):
     monkeypatch.setattr(base_files, "SHIPPED", base_file.parent)
     other = read_base(base_file).vae

@@ -1,5 +1,6 @@
 """The file of a base model: what is read is what was written, to 8 bits a weight."""
 
+import math
 import re
 
 import pytest
@@ -79,6 +80,13 @@ def without_a_layer(path):
     torch.save(contents, path)
 
 
+def not_finite(path):
+    made = base()
+    with torch.no_grad():
+        made.vae.decoder.magnitude_head.bias[0] = torch.nan
+    write_base(path, made)
+
+
 def truncated(path):
     write_base(path, base())
     path.write_bytes(path.read_bytes()[:5000])
@@ -96,9 +104,12 @@ def truncated(path):
         changed(weights={}),
         changed(core=0),
         changed(core=21),
+        changed(kl_weight=math.nan),
+        changed(kl_weight=-1.0),
         changed(about={}),
         changed(representation={}),
         without_a_layer,
+        not_finite,
         truncated,
         lambda path: None,
     ],

@@ -373,6 +373,21 @@ def test_a_changed_learning_rate_has_an_effect_on_a_resumed_run(tmp_path):
     assert trainer.lr_scheduler_configs[0].scheduler.base_lrs == [group["lr"] for group in expected]
 
 
+def test_a_checkpoint_without_initial_weights_has_those_of_the_checkpoint(tmp_path):
+    """Those of earlier versions."""
+    first = small_training(weight_decay=0.25)
+    made = optimiser.build_optimiser(first.codec.vae, first.config)
+    state = made.state_dict()
+    for group in state["param_groups"]:
+        del group["initial_weights"]
+    with torch.no_grad():
+        for weight in first.codec.vae.parameters():
+            weight += 1
+    made.load_state_dict(state)
+    for group in made.param_groups:
+        assert all(map(torch.equal, group["initial_weights"], group["params"]))
+
+
 def test_checkpoint_describes_the_codec_in_plain_data(tmp_path):
     module = small_training()
     fit(module, [random_batch()], tmp_path, steps=1).save_checkpoint(tmp_path / "a.ckpt")

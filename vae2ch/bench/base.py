@@ -18,7 +18,7 @@ from vae2ch.initial_weights.base import average_variance, features_of
 from vae2ch.initial_weights.base_file import Base, write_base
 
 SEGMENTS = 600  # over which the posterior's variance is averaged
-KINDS = {  # of the sounds in a world, by the first word of their names in the folder beside it
+KINDS = {  # of the sounds in a world, by the first word of their names in its folder ``recorded``
     "procedural": "procedural sounds of data=world",
     "fluid": "notes and drums of the soundfont FluidR3 GM (MIT)",
     "musescore": "notes and drums of the soundfont MuseScore General (MIT)",
@@ -60,11 +60,16 @@ def base_of(run: Path, record: RunRecord) -> Base:
     about = {
         "date": f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}",
         "data": "; ".join(f"{count} {kind}" for kind, count in made.items()) or OTHER,
-        "licence": "CC0" if made and OTHER not in made else "that of its sounds",
+        "licence": licence_of(made),
         "scores": json.dumps(record.scores),
     }
     core = config.training.core_latents or dim
     return Base(codec.vae, config.representation, config.training.kl_weight, core, run.name, about)
+
+
+def licence_of(made: Counter[str]) -> str:
+    """Licence of a model of sounds, by what they are."""
+    return "CC0" if made and OTHER not in made else "that of its sounds"
 
 
 def sources(names: Iterable[str]) -> Counter[str]:

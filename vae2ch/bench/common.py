@@ -1,12 +1,14 @@
 """Arguments, settings, finished runs, training without files, and tables, for all measurements."""
 
-import csv
+import argparse
+import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
@@ -17,6 +19,7 @@ from vae2ch.cli.commands import Parser
 from vae2ch.cli.hydra_errors import as_input_errors
 from vae2ch.cli.messages import exit_on_error
 from vae2ch.cli.paths import quote_path
+from vae2ch.cli.resume import folder_of
 from vae2ch.cli.run import build
 from vae2ch.cli.settings import compose
 from vae2ch.cli.trainer import silence_lightning
@@ -24,7 +27,7 @@ from vae2ch.codec import SoundCodec
 from vae2ch.config import RunConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.data.dataset import evenly_spaced
-from vae2ch.data.split import SPLITS
+from vae2ch.data.summary import read_csv
 from vae2ch.errors import InputError
 from vae2ch.training import CodecTraining
 
@@ -38,7 +41,27 @@ def plain_parser(name: str, description: str, example: str) -> Parser:
 def add_numbers(parser: Parser, *options: tuple[str, int, str]) -> None:
     """Add options that take a number: name, default and meaning of each."""
     for name, default, meaning in options:
-        parser.add_argument(f"--{name}", metavar="N", type=int, default=default, help=f"{meaning}; default: {default}")
+        text = f"{meaning}; default: {default}"
+        parser.add_argument(f"--{name}", metavar="N", type=integer_from(0), default=default, help=text)
+
+
+def integer_from(lowest: int) -> Callable[[str], int]:
+    """Type of an argument that is an integer and at least ``lowest``."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < lowest:
+            raise argparse.ArgumentTypeError(f"{text} is no integer from {lowest}")
+        return int(text)
+
+    return parse
+
+
+def minutes(text: str) -> float:
+    """Type of an argument that is a time in minutes, above 0 and finite."""
+    with suppress(ValueError):
+        if 0 < (value := float(text)) < math.inf:
+            return value
+    raise argparse.ArgumentTypeError(f"{text} is no number above 0")
 
 
 def build_parser(name: str, description: str, example: str) -> Parser:
@@ -57,7 +80,8 @@ def one_line_errors() -> Iterator[None]:
 
 
 def settings(folder: str | None, overrides: Sequence[str]) -> RunConfig:
-    """Settings for this machine and this collection."""
+    """Settings for this machine and this collection; torch gets the cores that it may use."""
+    hardware.limit_threads()
     source = ["data=folder", f"data.root={folder}"] if folder is not None else []
     overrides = ["name=bench", *map(quote_path, [*source, *overrides])]
     config = compose(overrides)
@@ -66,37 +90,37 @@ def settings(folder: str | None, overrides: Sequence[str]) -> RunConfig:
     return hardware.resolve(preset.resolve(config, data.suitable_preset()))
 
 
-def folder_of_run(run: Path) -> Path:
-    """Folder of a run that is given by its folder or by one of its checkpoints."""
-    return run if run.is_dir() else run.parents[1]
-
-
 def load(run: Path, config: RunConfig) -> tuple[SoundCodec, SoundDataModule]:
-    """A finished run and its data, unless ``config`` has another representation or split than it was trained with."""
+    """A finished run and its data, split as it was. Raises ``InputError`` for other sounds or another representation."""
     codec = SoundCodec.load(run)
     codec.autocast_dtype = hardware.autocast_dtype("cpu")
     for name, value in asdict(codec.config.representation).items():
         if (given := getattr(config.representation, name)) != value:
             raise InputError(f"{run} was trained with representation.{name}={value}, not {given}; give its settings")
     data, _ = build(config)
+    data.earlier = read_csv(folder_of(run) / "sounds.csv")
     data.setup()
     splits = {sound.name: split for split, sounds in data.collection.splits.items() for sound in sounds}
-    with (folder_of_run(run) / "sounds.csv").open(newline="", encoding="utf-8") as file:
-        trained = {row["file"]: row["split"] for row in csv.DictReader(file) if row["split"] in SPLITS}
-    if trained != splits:
-        raise InputError(f"{run} has another split; give its --data, seed, data.validation, data.test and data.limit")
+    if splits != {name: row.split for name, row in data.earlier.items() if not row.removed}:
+        raise InputError(f"{run} was trained on other sounds; give its --data and data.limit")
     return codec, data
 
 
 def fit(
-    config: RunConfig, module: CodecTraining, data: SoundDataModule, steps: int, minutes: float | None = None
+    config: RunConfig,
+    module: CodecTraining,
+    data: SoundDataModule,
+    steps: int,
+    minutes: float | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
 ) -> lightning.Trainer:
     """Train for some steps or minutes, without validation, files and progress bar; returns the trainer."""
     silence_lightning()
     hardware.keep_freed_memory()
-    options = {"max_epochs": 100_000, "max_steps": steps, "max_time": minutes and timedelta(minutes=minutes)}
+    limit = minutes and timedelta(minutes=minutes)
+    options: dict[str, Any] = {"max_epochs": 100_000, "max_steps": steps, "max_time": limit}
     unused = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-    options |= {"limit_val_batches": 0, **dict.fromkeys(unused, False)}
+    options |= {"limit_val_batches": 0, "callbacks": list(callbacks), **dict.fromkeys(unused, False)}
     trainer = lightning.Trainer(**asdict(config.trainer) | options)
     trainer.fit(module, datamodule=data)
     return trainer

@@ -18,7 +18,7 @@ import torch
 
 from vae2ch import metrics
 from vae2ch.bench import common
-from vae2ch.bench.patches import PATCHES
+from vae2ch.bench.patches import CALLBACKS, PATCHES
 from vae2ch.cli import hardware
 from vae2ch.cli.run import build
 from vae2ch.cli.start import initialise, read_start
@@ -28,6 +28,7 @@ from vae2ch.data import SoundDataModule
 from vae2ch.errors import InputError, suggest
 
 DEFAULT_STEPS = 450
+LIMITS = ("minutes", "trainer.max_epochs", "training.patience")  # of a run, which these trainings have not
 
 
 def parse_variant(text: str, options: argparse.Namespace) -> tuple[str, RunConfig, list[str]]:
@@ -36,10 +37,14 @@ def parse_variant(text: str, options: argparse.Namespace) -> tuple[str, RunConfi
     if not colon or "=" in name:
         raise InputError(f'--variant {text}: a name and a colon come first, as in "heavy: preset=heavy"')
     patches, overrides = ([word for word in words.split() if ("=" in word) == given] for given in (False, True))
+    overrides = [*options.overrides, *overrides]
+    for override in overrides:
+        if override.partition("=")[0] in LIMITS:
+            raise InputError(f"{override} has no effect here; give --steps or --minutes")
     for patch in patches:
-        if patch not in PATCHES:
-            raise InputError(f"--variant {text}: unknown patch {patch}; {suggest(patch, PATCHES)}")
-    return name.strip(), common.settings(options.data, [*options.overrides, *overrides]), patches
+        if patch not in (known := [*PATCHES, *CALLBACKS]):
+            raise InputError(f"--variant {text}: unknown patch {patch}; {suggest(patch, known)}")
+    return name.strip(), common.settings(options.data, overrides), patches
 
 
 def keep_segments(data: SoundDataModule, count: int) -> None:
@@ -62,10 +67,11 @@ def train(
         keep_segments(data, size)
     data.seed = module.seed = seed  # only now, as the split depends on the seed too
     initialise(module, data, read_start(config.start, module.codec.config))
-    for patch in patches:
+    for patch in (patch for patch in patches if patch in PATCHES):
         PATCHES[patch](module.codec.vae)
     module.codec.vae.to(memory_format=torch.channels_last)
-    trainer = common.fit(config, module, data, steps, minutes)
+    callbacks = [CALLBACKS[patch]() for patch in patches if patch in CALLBACKS]
+    trainer = common.fit(config, module, data, steps, minutes, callbacks)
     steps = trainer.global_step
     trainer.limit_val_batches = 1.0
     (terms,) = trainer.validate(module, datamodule=data, verbose=False)
@@ -103,7 +109,7 @@ def compare(options: argparse.Namespace) -> str:
     for size, (name, config, patches) in product(sizes, variants):
         name = name if size is None else f"{name}, {size} segments"
         found = []
-        for seed in range(config.seed, config.seed + max(1, options.seeds)):
+        for seed in range(config.seed, config.seed + options.seeds):
             found.append(train(config, patches, seed, size, steps=steps, minutes=options.minutes))
             print(f"{name}, seed {seed}: {found[-1]}", file=sys.stderr, flush=True)
         rows.append([name, *(cell([values[column] for values in found]) for column in found[0])])
@@ -118,11 +124,13 @@ def main() -> None:
         '--data sounds/ --steps 300 --variant "as it is:" --variant "random: start=random"',
     )
     limit = parser.add_mutually_exclusive_group()
-    limit.add_argument("--steps", metavar="N", type=int, help=f"of each training; 0: none; default: {DEFAULT_STEPS}")
-    limit.add_argument("--minutes", metavar="M", type=float, help="of each training")
-    parser.add_argument("--seeds", metavar="K", type=int, default=1, help="trainings of each variant")
-    parser.add_argument("--sizes", metavar="N", type=int, nargs="+", help="training segments; not before OVERRIDES")
-    parser.add_argument("--variant", metavar="TEXT", action="append", help=f"patches: {', '.join(PATCHES)}")
+    count, text = common.integer_from(1), f"of each training; 0: none; default: {DEFAULT_STEPS}"
+    limit.add_argument("--steps", metavar="N", type=common.integer_from(0), help=text)
+    limit.add_argument("--minutes", metavar="M", type=common.minutes, help="of each training")
+    parser.add_argument("--seeds", metavar="K", type=count, default=1, help="trainings of each variant")
+    parser.add_argument("--sizes", metavar="N", type=count, nargs="+", help="training segments; not before OVERRIDES")
+    text = f"patches: {', '.join([*PATCHES, *CALLBACKS])}"
+    parser.add_argument("--variant", metavar="TEXT", action="append", help=text)
     with common.one_line_errors():
         print(compare(parser.parse_intermixed_args()))
 

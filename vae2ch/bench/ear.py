@@ -39,7 +39,7 @@ def zimtohrli() -> Any:
 def score(original: Tensor, estimate: Tensor, sample_rate: int) -> dict[str, float]:
     """ViSQOL's mean opinion score, 1 to 4.7, and Zimtohrli's distance, 0 if alike, of a sound from another [S].
 
-    None if one of them is silent.
+    Empty if one of them is silent.
     """
     if not original.any() or not estimate.any():
         return {}

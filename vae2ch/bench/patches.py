@@ -1,7 +1,7 @@
 """Changes of the network and of its training that were tried, for ``vae2ch.bench.compare``.
 
-The first three keep what the network computes at the start: new weights are zero where they are read. The others change
-what it gets in training, never in validation.
+The first three patches keep what the network computes at the start: new weights are zero where they are read. The
+others change what it gets in training, never in validation.
 """
 
 import math
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,6 +17,7 @@ from vae2ch.model import STRIDE, VAE, DownConv, UpConv
 
 BAND = 0.125  # of the axis, the widest band that is masked
 DROPPED = 0.1  # probability that a patch or a latent is set to 0
+AVERAGE_DECAY = 0.99  # of averaged weights, at each step
 Layer = TypeVar("Layer", bound=nn.Linear | DownConv | UpConv)
 Change = Callable[[Tensor], Tensor]
 CONV_4X4 = {"kernel_size": 4, "stride": 2, "padding": 1}
@@ -127,4 +129,7 @@ def in_training(layer: nn.Module, change: Change) -> None:
 
 PATCHES = {
     patch.__name__: patch for patch in (kernels_4x4, residual, fifth_1024, mask_bands, mask_patches, drop_latents)
+}
+CALLBACKS: dict[str, Callable[[], Callback]] = {
+    "averaged_weights": lambda: EMAWeightAveraging(decay=AVERAGE_DECAY, use_buffers=False)
 }

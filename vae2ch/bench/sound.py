@@ -1,7 +1,9 @@
 """Resynthesise test sounds by a model, trained here or in a finished run, and by what one would use without it.
 
-The baselines get the training sounds, augmentation, level and number of latents of the model; those with the true
-frequency get channel 1 of the original. Axes: N training segments, M test segments, F bins, T frames, S samples.
+The baselines get the training sounds, augmentation, level and number of latents of the model, but not the base model
+that it starts from; those with the true frequency get channel 1 of the original.
+
+Axes: N training segments, M test segments, F bins, T frames, S samples.
 """
 
 import json
@@ -19,6 +21,8 @@ from torchaudio.transforms import InverseMelScale, MelScale
 
 from vae2ch import metrics, phase
 from vae2ch.bench import common, ear, sampling
+from vae2ch.cli import hardware
+from vae2ch.cli.resume import folder_of
 from vae2ch.cli.run import build, run
 from vae2ch.cli.run_folder import create_run_folder
 from vae2ch.cli.start import initialise, read_start
@@ -27,6 +31,7 @@ from vae2ch.config import RunConfig
 from vae2ch.data import SoundDataModule
 from vae2ch.data.dataset import evenly_spaced
 from vae2ch.errors import InputError
+from vae2ch.files import replace_text
 from vae2ch.initial_weights.pca import PCA_SEGMENTS
 from vae2ch.representation import Representation
 
@@ -76,6 +81,7 @@ def untrained(config: RunConfig, data: SoundDataModule) -> dict[str, SoundCodec]
         known = read_start(start, module.codec.config)
         if start == "pca" or known.base:
             initialise(module, data, known)
+            module.codec.autocast_dtype = hardware.autocast_dtype("cpu")  # as of the trained model
             found[f"start={start}, not trained"] = module.codec.eval().requires_grad_(False)
     return found
 
@@ -189,11 +195,11 @@ def main() -> None:
     parser = common.build_parser(
         "sound", "Compare a model with baselines on its test sounds.", "--data sounds/ --minutes 10 preset=heavy"
     )
-    parser.add_argument("--minutes", metavar="N", type=float, help="time limit of the training")
+    parser.add_argument("--minutes", metavar="N", type=common.minutes, help="time limit of the training")
     parser.add_argument(
         "--perceptual",
         metavar="N",
-        type=int,
+        type=common.integer_from(0),
         default=PERCEPTUAL if ear.installed() else 0,
         help=f"test sounds that ViSQOL and Zimtohrli score; default: {PERCEPTUAL} where the extra ear is installed",
     )
@@ -212,9 +218,9 @@ def main() -> None:
         sizes = f"{len(data.datasets['train'])} training segments, {len(found['worst_first'])} test segments"
         summary = tables(found, f"{data.collection.root.name}: {sizes}, preset {config.preset}")
         files = common.table(["file", *COLUMNS], ([row["file"], *cells([row])] for row in found["worst_first"]))
-        folder = common.folder_of_run(folder)
+        folder = folder_of(folder)
         (folder / "sound.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-        (folder / "sound.md").write_text(f"{summary}\n\n{files}\n", encoding="utf-8")
+        replace_text(folder / "sound.md", f"{summary}\n\n{files}\n")
         print(summary)
 
 

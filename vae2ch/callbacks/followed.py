@@ -33,10 +33,10 @@ def followed_sounds(trainer: lightning.Trainer, split: str, count: int) -> dict[
 
 def versions(codec: SoundCodec, item: Item, seed: int) -> dict[str, Tensor]:
     """Original, ceiling, reconstruction and a variation of one segment, without padding  [S] each"""
-    wave = item.wave.to(codec.device)
+    wave = item.wave[: int(item.samples)].to(codec.device)
     made = {"original": wave, "ceiling": codec.ceiling(wave), "reconstruction": codec.reconstruct(wave)}
     made["variation"] = codec.perturb(wave, seed=seed)
-    return {name: version[: int(item.samples)].cpu() for name, version in made.items()}
+    return {name: version.cpu() for name, version in made.items()}
 
 
 def spectrogram_of(representation: Representation, wave: Tensor) -> tuple[Tensor, Tensor]:

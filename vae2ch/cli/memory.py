@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from vae2ch.cli import cgroups
+from vae2ch.cli.start import BASE, PCA, shipped_file
 from vae2ch.codec import BATCH
 from vae2ch.config import RunConfig
 from vae2ch.data.module import MAX_SAMPLE_FLOATS
@@ -73,13 +74,14 @@ def needed(config: RunConfig) -> float:
     pixels = math.prod(map(padded_length, Representation(config.representation).size))
     parameters, square = count_parameters(config), config.latent_dim**2
     on_cpu, devices = config.trainer.accelerator == "cpu", config.trainer.devices
-    segments = max(2, min(PCA_SEGMENTS, MAX_SAMPLE_FLOATS // pixels)) if config.start in ("pca", "base") else 0
+    has_pca = config.start == PCA or (config.start == BASE and shipped_file(config.representation) is None)
+    segments = max(2, min(PCA_SEGMENTS, MAX_SAMPLE_FLOATS // pixels)) if has_pca else 0
     saving = CHECKPOINT_BYTES * parameters + COVARIANCE_BYTES * square
     training = TRAINING_BYTES[config.trainer.precision] * parameters + COVARIANCE_BYTES * square
     training += max(saving if on_cpu else 0, UPDATE_BYTES * square)
     decoded = SAMPLE_BYTES * min(BATCH, config.media.sounds)
     training += pixels * max(STEP_BYTES * config.data.batch_size, decoded)
-    initialisation = 4 * parameters + PCA_BYTES * segments * pixels
+    initialisation = 4 * parameters + PCA_BYTES * segments * pixels  # that from a base needs less than training
     if not on_cpu:  # of one device; the initialisation is on the CPU
         return training
     workers = WORKER * devices * (config.data.workers or 0)

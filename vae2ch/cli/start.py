@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -45,7 +46,7 @@ def read_start(start: str, config: CodecConfig) -> Start:
         raise InputError(
             f"start={start}: allowed are base, pca, random, and a run, checkpoint or base model that exists"
         )
-    if path.suffix == SUFFIX:
+    if path.is_file() and path.suffix == SUFFIX:
         base = read_base(path)
         check_settings(start, "representation", asdict(config.representation), asdict(base.representation))
         return Start(f"{path.parent}/{base.name}", base)
@@ -61,9 +62,15 @@ def shipped_base(representation: RepresentationConfig) -> Base | None:
 
     The sample rate may differ: the same bins then hold other frequencies, as those of a sound at another speed.
     """
+    path = shipped_file(representation)
+    return read_base(path) if path else None
+
+
+def shipped_file(representation: RepresentationConfig) -> Path | None:
+    """The file of ``shipped_base``."""
     for path in shipped_bases():
         if replace(read_representation(path), sample_rate=representation.sample_rate) == representation:
-            return read_base(path)
+            return path
     return None
 
 

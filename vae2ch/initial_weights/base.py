@@ -1,8 +1,9 @@
-"""Initialise a VAE from a base model: the same layers, and latents that are components of one collection.
+"""Initialise a VAE from a base model: the same layers, and its first latents or components of all of them.
 
-The base has latents for sounds of all kinds. For a collection they are rotated into their principal components,
-measured by what they change in the output, of which the new model keeps as many as it has latents. All of that is
-linear, so it is multiplied into the linear layers on both sides: nothing is lost but the components left away.
+A model with as many latents as the base or its core has copies of them. For another number they are rotated into their
+principal components over a collection, measured by what they change in the output, of which the new model keeps as
+many as it has latents. All of that is linear, so it is multiplied into the linear layers on both sides: nothing is
+lost but the components that are not kept.
 
 Axes: N segments, E latents of the base, D latents of the new model, K features.
 """

@@ -38,7 +38,7 @@ class Base(NamedTuple):
     kl_weight: float
     core: int  # the first latents, which suffice without the others
     name: str
-    about: dict[str, str]  # date, data, licence, number of sounds, scores
+    about: dict[str, str]  # date, data, licence, scores
 
 
 def shipped_bases() -> list[Path]:
@@ -101,7 +101,10 @@ def read_base(path: Path) -> Base:
         core = int(found["core"])
         if not 1 <= core <= vae.latent_dim:
             raise ValueError(f"its core of {core} latents is none")
-        return Base(vae, representation, float(found["kl_weight"]), core, name, about)
+        kl_weight = float(found["kl_weight"])
+        if not (math.isfinite(kl_weight) and kl_weight >= 0):
+            raise ValueError(f"its kl_weight is {kl_weight}")
+        return Base(vae, representation, kl_weight, core, name, about)
 
 
 def read_representation(path: Path) -> RepresentationConfig:
@@ -138,5 +141,7 @@ def vae_of(representation: RepresentationConfig, latent_dim: int, weights: dict)
         raise ValueError("it has other layers")
     state = {name: restored(kept, shapes[name]) for name, kept in weights.items()}
     state[MEANS_AND_VARIANCES] = functional.pad(state[MEANS_AND_VARIANCES], (0, 0, 0, latent_dim))
+    if not all(torch.isfinite(tensor).all() for tensor in state.values()):
+        raise ValueError("its weights are not finite")
     vae.load_state_dict(state, assign=True)
     return vae.to(memory_format=torch.channels_last).eval().requires_grad_(False)

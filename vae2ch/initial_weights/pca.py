@@ -101,7 +101,7 @@ def set_decoder(vae: VAE, stages: list[Tensor]) -> None:
         if convolution is not decoder.layers[0]:  # whose input comes without negatives
             weight[len(components) : 2 * len(components)] = -weight[: len(components)]
         convolution.weight[:, : 2 * len(finer)] = torch.cat([weight, -weight], dim=1).to(convolution.weight)
-    last = with_negatives(stages[0].reshape(-1, 1, 2, 2))  # [64, 1, 2, 2] at most
+    last = with_negatives(stages[0].reshape(-1, 1, 2, 2))  # [8, 1, 2, 2] at most
     decoder.frequency_head.weight.zero_()
     decoder.magnitude_head.weight.zero_()
     decoder.magnitude_head.weight[: len(last)] = last.to(decoder.magnitude_head.weight)
