@@ -61,7 +61,7 @@ def test_a_checkpoint_is_given_by_its_name_alone_and_sounds_that_were_removed_ar
 
 
 def test_a_run_with_another_representation_is_refused(folder, trained):
-    with pytest.raises(InputError, match="representation.n_fft=254"):
+    with pytest.raises(InputError, match=r"representation\.n_fft=254"):
         common.load(trained[0], common.settings(folder, ()))
 
 

@@ -91,7 +91,7 @@ def settings(folder: str | None, overrides: Sequence[str]) -> RunConfig:
 
 
 def load(run: Path, config: RunConfig) -> tuple[SoundCodec, SoundDataModule]:
-    """A finished run and its data, split as it was. Raises ``InputError`` for other sounds or another representation."""
+    """A finished run and its data, split as it was; ``InputError`` for other sounds or another representation."""
     codec = SoundCodec.load(run)
     codec.autocast_dtype = hardware.autocast_dtype("cpu")
     for name, value in asdict(codec.config.representation).items():
