@@ -265,6 +265,13 @@ def test_a_run_can_start_with_the_weights_of_another(run, folder, monkeypatch):
     assert int(module.codec.latents.segments) == 0  # the distribution is that of the new sounds
 
 
+@pytest.mark.slow
+def test_a_run_may_be_named_like_the_file_of_a_base_model(run, tmp_path):
+    (tmp_path / "my.base").symlink_to(run)
+    _, module = running.build(compose(*QUICK))
+    assert start.read_start(f"{tmp_path}/my.base", module.codec.config).name == f"{tmp_path}/my.base"
+
+
 @pytest.fixture(scope="module")
 def base_file(run):
     """The model of the run as a base model."""

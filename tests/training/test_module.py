@@ -373,7 +373,7 @@ def test_a_changed_learning_rate_has_an_effect_on_a_resumed_run(tmp_path):
     assert trainer.lr_scheduler_configs[0].scheduler.base_lrs == [group["lr"] for group in expected]
 
 
-def test_a_checkpoint_without_initial_weights_has_those_of_the_checkpoint(tmp_path):
+def test_a_checkpoint_without_initial_weights_has_those_of_the_checkpoint():
     """Those of earlier versions."""
     first = small_training(weight_decay=0.25)
     made = optimiser.build_optimiser(first.codec.vae, first.config)

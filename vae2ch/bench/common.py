@@ -39,10 +39,10 @@ def plain_parser(name: str, description: str, example: str) -> Parser:
 
 
 def add_numbers(parser: Parser, *options: tuple[str, int, str]) -> None:
-    """Add options that take a number: name, default and meaning of each."""
+    """Add options that take a number: name, default and meaning of each. It may be 0 if the default is."""
     for name, default, meaning in options:
         text = f"{meaning}; default: {default}"
-        parser.add_argument(f"--{name}", metavar="N", type=integer_from(0), default=default, help=text)
+        parser.add_argument(f"--{name}", metavar="N", type=integer_from(min(1, default)), default=default, help=text)
 
 
 def integer_from(lowest: int) -> Callable[[str], int]:
@@ -56,8 +56,8 @@ def integer_from(lowest: int) -> Callable[[str], int]:
     return parse
 
 
-def minutes(text: str) -> float:
-    """Type of an argument that is a time in minutes, above 0 and finite."""
+def positive_number(text: str) -> float:
+    """Type of an argument that is a number above 0 and finite."""
     with suppress(ValueError):
         if 0 < (value := float(text)) < math.inf:
             return value

@@ -28,7 +28,7 @@ from vae2ch.data import SoundDataModule
 from vae2ch.errors import InputError, suggest
 
 DEFAULT_STEPS = 450
-LIMITS = ("minutes", "trainer.max_epochs", "training.patience")  # of a run, which these trainings have not
+LIMITS = ("minutes", "trainer.max_epochs", "training.patience")  # end a run, but not these trainings
 
 
 def parse_variant(text: str, options: argparse.Namespace) -> tuple[str, RunConfig, list[str]]:
@@ -126,7 +126,7 @@ def main() -> None:
     limit = parser.add_mutually_exclusive_group()
     count, text = common.integer_from(1), f"of each training; 0: none; default: {DEFAULT_STEPS}"
     limit.add_argument("--steps", metavar="N", type=common.integer_from(0), help=text)
-    limit.add_argument("--minutes", metavar="M", type=common.minutes, help="of each training")
+    limit.add_argument("--minutes", metavar="M", type=common.positive_number, help="of each training")
     parser.add_argument("--seeds", metavar="K", type=count, default=1, help="trainings of each variant")
     parser.add_argument("--sizes", metavar="N", type=count, nargs="+", help="training segments; not before OVERRIDES")
     text = f"patches: {', '.join([*PATCHES, *CALLBACKS])}"

@@ -1,4 +1,4 @@
-"""Changes of the network and of its training that were tried, for ``vae2ch.bench.compare``.
+"""Changes of the network and of its training to try with ``vae2ch.bench.compare``.
 
 The first three patches keep what the network computes at the start: new weights are zero where they are read. The
 others change what it gets in training, never in validation.

@@ -195,7 +195,7 @@ def main() -> None:
     parser = common.build_parser(
         "sound", "Compare a model with baselines on its test sounds.", "--data sounds/ --minutes 10 preset=heavy"
     )
-    parser.add_argument("--minutes", metavar="N", type=common.minutes, help="time limit of the training")
+    parser.add_argument("--minutes", metavar="N", type=common.positive_number, help="time limit of the training")
     parser.add_argument(
         "--perceptual",
         metavar="N",
