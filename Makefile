@@ -54,7 +54,7 @@ base: .venv/installed ## train a model for other runs to start from, for ten hou
 	$(BIN)/python train.py $(if $(wildcard outputs/base/run.json),resume=outputs/base,experiment=base) $(ARGS)
 	$(BIN)/python -m vae2ch.bench.base outputs/base outputs/16k.base
 
-base-gpu: .venv/installed ## train outputs/16k.base further on a GPU, in eight minutes; it is also written in parts of 16 MiB
+base-gpu: .venv/installed ## train outputs/16k.base for seven more minutes on a GPU; also writes it in parts of 16 MiB
 	$(BIN)/python train.py $(if $(wildcard outputs/base_gpu/run.json),resume=outputs/base_gpu minutes=+7,experiment=base_gpu) $(ARGS)
 	$(BIN)/python -m vae2ch.bench.base outputs/base_gpu outputs/16k.base
 	rm -f outputs/16k.base.part-*

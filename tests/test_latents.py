@@ -74,7 +74,7 @@ def test_the_latest_segments_are_stored_with_their_peaks(size):
     mean, logvar = posteriors(batches, size)
     peak = torch.rand(batches, size)
     latents = filled(mean, logvar, peak)
-    stored = torch.cat([latents.seen(), latents.peaks[:, None]], dim=1)
+    stored = torch.cat([latents.stored_means(), latents.peaks[:, None]], dim=1)
     latest = torch.cat([mean, peak[..., None]], dim=-1).flatten(0, 1)[-CAPACITY:]
     assert sorted(stored.tolist()) == sorted(latest.tolist())
 
@@ -82,7 +82,7 @@ def test_the_latest_segments_are_stored_with_their_peaks(size):
 def test_fewer_segments_than_the_capacity_are_all_stored():
     mean, logvar = posteriors(5, 8)
     latents = filled(mean, logvar)
-    assert torch.equal(latents.seen(), mean.flatten(0, 1))
+    assert torch.equal(latents.stored_means(), mean.flatten(0, 1))
 
 
 @pytest.mark.parametrize("batches", [0, 3, 130])

@@ -66,7 +66,7 @@ class ModelConfig:
     """Size and dropout of the VAE."""
 
     latent_dim: int = setting("follows latent_dim; set that instead", 1, 65536)
-    dropout: float = setting("fraction of the features that training drops; impairs the start", 0.0, 0.95)
+    dropout: float = setting("probability of dropping a feature; disturbs the initial weights", 0.0, 0.95)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from vae2ch.model import Posterior
 CAPACITY = 512  # latest training segments, around which new sounds are sampled
 AVERAGED_BATCHES = 100  # time constant of the running mean and covariance
 SMOOTHING = 0.4  # noise relative to the standard deviation of the training latents
-INITIAL_PEAK = 0.1  # peak amplitude of samples before any training segment has been seen
+INITIAL_PEAK = 0.1  # peak amplitude of samples before the first training batch
 
 
 class LatentDistribution(nn.Module):
@@ -53,7 +53,7 @@ class LatentDistribution(nn.Module):
         self.batches += 1
         self.segments += len(mean)
 
-    def seen(self) -> Tensor:
+    def stored_means(self) -> Tensor:
         """Posterior means of the latest training segments; prior samples before the first batch  [N, D]"""
         return self.means[: min(int(self.segments), CAPACITY) or CAPACITY]
 
@@ -66,7 +66,7 @@ class LatentDistribution(nn.Module):
         """
         if count < 1:
             raise InputError(f"count={count}: at least one sample")
-        stored = len(self.seen())
+        stored = len(self.stored_means())
         rounds = math.ceil(count / stored)
         chosen = torch.cat([torch.randperm(stored, generator=generator) for _ in range(rounds)])[:count]
         chosen = chosen.to(self.means.device)

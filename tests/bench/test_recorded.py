@@ -50,7 +50,7 @@ def test_what_is_written_is_not_rendered_again(tmp_path, rendered):
 
 def test_the_sounds_of_a_kit_are_copied(tmp_path, monkeypatch):
     monkeypatch.setattr(recorded, "HYDROGEN", tmp_path)
-    kit = tmp_path / recorded.DRUM_KITS["rumpf"]
+    kit = tmp_path / recorded.HYDROGEN_KITS["rumpf"]
     kit.mkdir()
     for name in ("b.flac", "a.wav", "drumkit.xml"):
         (kit / name).write_text(name)

@@ -33,7 +33,7 @@ def test_every_option_of_every_group_is_there_with_its_first_comment():
     for path in paths:
         comments = [line[2:] for line in path.read_text().splitlines() if line.startswith("# ") and "@" not in line]
         assert f" {path.parent.name}={path.stem} {comments[0]}" in words
-    assert "auto heavy, medium or light, by the number of recordings and segments (default)" in words.replace(
+    assert "auto heavy, medium or light, by the geometric mean of the numbers of recordings and of segments (default)" in words.replace(
         "preset=", ""
     )
 

@@ -1,4 +1,4 @@
-"""The base model that comes along: what the repository promises of it, and the starts that it gives."""
+"""The base model in the package: what the repository promises of it, and the starts that it gives."""
 
 from itertools import islice
 

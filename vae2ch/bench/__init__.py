@@ -1,1 +1,1 @@
-"""Measurements of the project itself: ``sound``, ``speed``, ``compare``. Nothing else imports this package."""
+"""Benchmarks, rendering of sounds to measure on, and the file of a base model. Nothing else imports this package."""

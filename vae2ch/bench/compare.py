@@ -128,7 +128,7 @@ def main() -> None:
     limit.add_argument("--steps", metavar="N", type=common.integer_from(0), help=text)
     limit.add_argument("--minutes", metavar="M", type=common.positive_number, help="of each training")
     parser.add_argument("--seeds", metavar="K", type=count, default=1, help="trainings of each variant")
-    parser.add_argument("--sizes", metavar="N", type=count, nargs="+", help="training segments; not before OVERRIDES")
+    parser.add_argument("--sizes", metavar="N", type=count, nargs="+", help="training segments; after OVERRIDES")
     text = f"patches: {', '.join([*PATCHES, *CALLBACKS])}"
     parser.add_argument("--variant", metavar="TEXT", action="append", help=text)
     with common.one_line_errors():

@@ -1,4 +1,4 @@
-"""Whether noise sounds better with its grain put back, by measures that see texture.
+"""Evaluate synthesis that gives decoded noise the random fine structure of noise, by measures of texture.
 
 A decoder gives the mean log magnitude of a noise, which is smoother than any noise. Here bins that are no part of a
 spectral peak get the phases of white noise, and its magnitudes relative to their mean.

@@ -1,4 +1,4 @@
-"""How many near copies are found, by kind, and which sounds of a folder are taken for near copies of each other.
+"""Detection rate of near copies by kind, and false alarms among the sounds of a folder.
 
 python -m vae2ch.bench.near_copies DIR
 """
@@ -50,7 +50,7 @@ KINDS: dict[str, Write] = {
 
 
 def found_copies(originals: list[Path], write: Write, place: Path) -> tuple[int, int]:
-    """How many copies of one kind are found, and how many were made."""
+    """Numbers of copies of one kind that are found and that were made."""
     for number, path in enumerate(originals):
         wave = audio.load(path, RATE)[: SECONDS * RATE]
         wave /= max(1.0, float(np.abs(wave).max()))

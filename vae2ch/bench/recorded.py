@@ -23,9 +23,9 @@ SOUNDFONTS = {
     "musescore": Path("/usr/share/sounds/sf3/MuseScore_General_Full.sf3"),
 }
 PROGRAMS, PITCHES = range(128), range(28, 97)  # E1 to C7; from 112 on there are effects
-KITS, KEYS = (0, 8, 16, 24, 25, 32, 40, 48), range(27, 88)  # drums of the soundfonts
+SOUNDFONT_KITS, KEYS = (0, 8, 16, 24, 25, 32, 40, 48), range(27, 88)  # drums of the soundfonts
 HYDROGEN = Path("/usr/share/hydrogen/data/drumkits")
-DRUM_KITS = {
+HYDROGEN_KITS = {
     "rumpf": "rumpf_kit_z01_h2",  # CC-BY 3.0, Emanuel Rumpf
     "strums": "belofilms_GuitarStrums",  # CC-BY 3.0, Gabriel Verdugo Soto
 }
@@ -33,11 +33,11 @@ DRUM_CHANNEL = 9
 VELOCITIES = (30, 127)  # from the first to below the second
 SOUND_SUFFIXES = (".flac", ".wav")
 AT_ONCE = 200  # notes, in a file that FluidSynth writes
-VOICES = (
+LANGUAGES = (
     "en", "de", "fr", "es", "it", "nl", "pl", "ru", "sv", "tr", "hu", "fi", "pt-br", "cs", "el", "ro", "id", "sw",
     "vi", "cmn", "ja", "ko", "hi", "ar",
 )  # fmt: skip
-VARIANTS = ("", "+m1", "+m3", "+m5", "+m7", "+f1", "+f2", "+f3", "+f4", "+croak", "+whisper")
+VOICES = ("", "+m1", "+m3", "+m5", "+m7", "+f1", "+f2", "+f3", "+f4", "+croak", "+whisper")
 CONSONANTS, VOWELS = tuple("bdfghklmnprstvwz"), tuple("aeiou")
 
 
@@ -57,11 +57,11 @@ def main() -> None:
         random = np.random.default_rng(options.seed)
         options.folder.mkdir(parents=True, exist_ok=True)
         notes = [draw(random, program, PITCHES) for program in PROGRAMS for _ in range(options.notes)]
-        hits = [draw(random, kit, [key]) for kit in KITS for key in KEYS for _ in range(options.hits)]
+        hits = [draw(random, kit, [key]) for kit in SOUNDFONT_KITS for key in KEYS for _ in range(options.hits)]
         for font in SOUNDFONTS:
             write_notes(options.folder, f"{font}-note", notes, font, channel=0)
             write_notes(options.folder, f"{font}-drum", hits, font, channel=DRUM_CHANNEL)
-        for kit in DRUM_KITS:
+        for kit in HYDROGEN_KITS:
             copy_kit(options.folder, kit)
         write_speech(options.folder, options.words, random)
 
@@ -87,7 +87,7 @@ def write_notes(folder: Path, kind: str, notes: list[tuple[int, int, int]], font
 
 def copy_kit(folder: Path, kit: str) -> None:
     """Copy the sounds of a drum kit."""
-    source = HYDROGEN / DRUM_KITS[kit]
+    source = HYDROGEN / HYDROGEN_KITS[kit]
     if not source.is_dir():
         raise InputError(f"{source} is needed: apt install hydrogen-drumkits hydrogen-drumkits-effects")
     for number, path in enumerate(sorted(source.glob("*.*"))):
@@ -102,7 +102,7 @@ def write_speech(folder: Path, count: int, random: np.random.Generator) -> None:
     progress = ProgressDisplay("speech", count, "sounds")
     for number in range(count):
         progress.show(number)
-        voice = str(random.choice(VOICES)) + str(random.choice(VARIANTS))
+        voice = str(random.choice(LANGUAGES)) + str(random.choice(VOICES))
         settings = ["-p", str(random.integers(10, 95)), "-s", str(random.integers(90, 260))]
         path = folder / f"speech-{number:05d}.wav"
         text = " ".join(words(random))

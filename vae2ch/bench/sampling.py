@@ -70,7 +70,7 @@ def evaluate(codec: SoundCodec, train: Tensor, held_out: Tensor) -> tuple[dict[s
     """
     sampled, peak = codec.latents.sample(SAMPLES, torch.Generator().manual_seed(0))
     prior = torch.randn(sampled.shape, generator=torch.Generator().manual_seed(0))
-    latents = codec.latents.seen(), codec.encode(held_out, optimise=False).latent[:, 0], sampled, prior
+    latents = codec.latents.stored_means(), codec.encode(held_out, optimise=False).latent[:, 0], sampled, prior
     stored, *others = (decoded_decibels(codec, latent) for latent in latents)
     distances = {"two sampled sounds, lowest": float(nearest(others[1], others[1]).min())}
     for name, decoded in zip(("held-out sound", "sampled sound", "sample of the prior"), others, strict=True):

@@ -1,4 +1,4 @@
-"""Resynthesise test sounds by a model, trained here or in a finished run, and by what one would use without it.
+"""Compare reconstructions of test sounds by a model, trained here or in a finished run, with those by baselines.
 
 The baselines get the training sounds, augmentation, level and number of latents of the model, but not the base model
 that it starts from; those with the true frequency get channel 1 of the original.
@@ -41,7 +41,7 @@ MELS = 128
 CEILING, MODEL = "analysis and synthesis, no model (ceiling)", "the model"
 PITCH = ("note accuracy", "raw pitch accuracy (%)", "voicing recall (%)")
 COLUMNS = ("LSD (dB)", "MR-STFT", *PITCH, "SNR (dB)", "ViSQOL", "Zimtohrli")
-PERCEPTUAL = 24  # test sounds that are scored by the measures of the ear, as these are slow
+PERCEPTUAL = 24  # test sounds that ViSQOL and Zimtohrli score, which are slow
 
 
 def griffin_lim(representation: Representation, magnitude: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Measure the speed of everything on this machine, in one run, beside what it replaces; prints Markdown tables."""
+"""Time training steps, data, synthesis, start-up, saving and scans, with plain baselines; prints Markdown tables."""
 
 import math
 import multiprocessing
@@ -178,7 +178,7 @@ def sound(codec: SoundCodec, device: str) -> dict[str, float]:
     codec = codec.to(device).eval()
     representation, rate = codec.representation, codec.sample_rate
     waves, long = (0.1 * torch.randn(*size, device=device) for size in ((16, codec.segment), (1, 120 * rate)))
-    decoded, level = codec.spectrogram(codec.latents.seen()[:16]), torch.ones(16, device=device)
+    decoded, level = codec.spectrogram(codec.latents.stored_means()[:16]), torch.ones(16, device=device)
     magnitude = representation.magnitude(representation(waves).spectrogram[:, 0])
     griffin_lim = GriffinLim(representation.n_fft, 64, hop_length=representation.hop, power=1.0).to(device)
     calls = {
@@ -298,12 +298,12 @@ def main() -> None:
     parser.add_argument(
         "--files",
         metavar="N",
-        type=int,
+        type=common.integer_from(1),
         nargs="*",
         default=[100, 1000, 10_000, 100_000],
         help="sizes of the collections that are scanned",
     )
-    parser.add_argument("--batch", metavar="N", type=int, default=16, help="beside the plain loop")
+    common.add_numbers(parser, ("batch", 16, "segments of a step in the comparison of steps"))
     with common.one_line_errors():
         options = parser.parse_intermixed_args()
         device = hardware.inference_device("auto")

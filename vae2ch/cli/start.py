@@ -1,4 +1,4 @@
-"""Initial weights of a run: of the base model that comes along, the PCA of its sounds, an earlier run, or random."""
+"""Initial weights of a run: of the base model in the package, the PCA of its sounds, an earlier model, or random."""
 
 import math
 from dataclasses import asdict, replace
@@ -28,14 +28,14 @@ BASE, PCA, RANDOM = "base", "pca", "random"
 
 
 class Start(NamedTuple):
-    """What the initial weights of a run are."""
+    """Initial weights of a run: their name, and the model that they come from."""
 
-    name: str  # as a checkpoint says it
-    base: Base | None = None  # the model that they are of; without one they are those of the PCA, or random
+    name: str  # as a checkpoint has it
+    base: Base | None = None  # None: PCA, or random weights
 
 
 def read_start(start: str, config: CodecConfig) -> Start:
-    """What a run starts from. Raises ``InputError`` if it is no model, or one of another size."""
+    """Initial weights that ``start`` names. Raises ``InputError`` if it is no model, or has other settings."""
     if start == BASE:
         base = shipped_base(config.representation)
         return Start(base.name, base) if base else Start(f"{PCA}, as there is no base model for this representation")
@@ -58,7 +58,7 @@ def read_start(start: str, config: CodecConfig) -> Start:
 
 
 def shipped_base(representation: RepresentationConfig) -> Base | None:
-    """The base model that comes along for a representation, if there is one.
+    """The base model in the package for a representation, if there is one.
 
     The sample rate may differ: the same bins then hold other frequencies, as those of a sound at another speed.
     """
@@ -75,12 +75,12 @@ def shipped_file(representation: RepresentationConfig) -> Path | None:
 
 
 def check_settings(start: str, group: str, this: dict, other: dict) -> None:
-    """Raise ``InputError`` if a run and the model to start from differ, but in what can be changed."""
+    """Raise ``InputError`` if a run and the model to start from differ in a setting that cannot be changed."""
     for name, value in this.items():
         if other[name] != value and name not in ("dropout", "latent_dim", "sample_rate"):
             raise InputError(
                 f"start={start}: it has {group}.{name}={other[name]}, this run {value}; "
-                "weights of another size cannot be used"
+                f"set {group}.{name}={other[name]}, or give another start"
             )
 
 

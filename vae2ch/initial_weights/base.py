@@ -1,9 +1,9 @@
-"""Initialise a VAE from a base model: the same layers, and its first latents or components of all of them.
+"""Initialise a VAE from a base model: the same layers, and its first latents or components of them.
 
-A model with as many latents as the base or its core has copies of them. For another number they are rotated into their
-principal components over a collection, measured by what they change in the output, of which the new model keeps as
-many as it has latents. All of that is linear, so it is multiplied into the linear layers on both sides: nothing is
-lost but the components that are not kept.
+A model with as many latents as the base or its core has copies of these. For another number the latents of the core,
+and beyond them those of the rest, are rotated into their principal components over a collection, ordered by what they
+change in the output, of which the new model keeps as many as it has latents. All of that is linear, so it is multiplied
+into the linear layers on both sides: nothing is lost but the components that are not kept.
 
 Axes: N segments, E latents of the base, D latents of the new model, K features.
 """

@@ -22,7 +22,7 @@ from vae2ch.files import replacing
 from vae2ch.model import VAE, padded_length
 
 SUFFIX = ".base"
-SHIPPED = Path(__file__).parent  # holds the base models that come along
+SHIPPED = Path(__file__).parent  # holds the base models of the package
 FORMAT = 1
 BLOCK = 128  # weights with a common scale
 LEVELS = 127  # of each sign
@@ -42,7 +42,7 @@ class Base(NamedTuple):
 
 
 def shipped_bases() -> list[Path]:
-    """Files of the base models that come along."""
+    """Files of the base models in the package."""
     return sorted(SHIPPED.glob(f"*{SUFFIX}"))
 
 
@@ -114,7 +114,7 @@ def read_representation(path: Path) -> RepresentationConfig:
 
 
 def contents_of(file: Path | io.BytesIO, *, mmap: bool = False) -> dict:
-    """What ``write_base`` wrote. Raises ``ValueError`` if it is of another version."""
+    """Contents of a file of ``write_base``. Raises ``ValueError`` if its format is another."""
     found = torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
     if found["format"] != FORMAT:
         raise ValueError(f"it has format {found['format']}; this version reads {FORMAT}")

@@ -187,7 +187,7 @@ class CodecTraining(lightning.LightningModule):
         segments = self.log_held_out("val")
         self.kl_per_latent = segments.kl.mean(dim=0)
         # on training segments, as a small collection may have a single validation segment, which does not vary
-        self.log("train/active_units", active_units(self.codec.latents.seen()).float(), sync_dist=True)
+        self.log("train/active_units", active_units(self.codec.latents.stored_means()).float(), sync_dist=True)
 
     def on_test_epoch_end(self) -> None:
         self.log_held_out("test")

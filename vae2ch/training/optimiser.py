@@ -21,7 +21,8 @@ class DecayToStart(torch.optim.Adam):
 
     They are the solution for the whole collection, or for all sounds; training should change only what it must (L2-SP:
     Li et al. 2018, "Explicit inductive bias for transfer learning with convolutional networks"). As in AdamW, it does
-    not pass through the moments. ``decay`` of a group times its learning rate is the share of the way back in a step.
+    not pass through the moments. A step moves a weight by the fraction learning rate x ``decay`` of its
+    distance to the initial one.
     """
 
     def __init__(self, groups: list[dict], **options: Any) -> None:
@@ -40,7 +41,7 @@ class DecayToStart(torch.optim.Adam):
         return loss
 
     def load_state_dict(self, state: dict) -> None:
-        """Load a state; one without initial weights, of an earlier version, has those that are to be trained on."""
+        """Load a state; if it holds no initial weights, the current ones become these."""
         super().load_state_dict(state)
         for group in self.param_groups:  # whose values stay on the device that they were saved from
             weights = group["params"]

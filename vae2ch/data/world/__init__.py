@@ -1,4 +1,4 @@
-"""The world: procedural sounds of every kind, endless and seeded, from which a base model learns."""
+"""Procedural sounds of many kinds, from which a base model learns; a seed and a number determine each."""
 
 from vae2ch.data.world.files import RECORDED, write
 

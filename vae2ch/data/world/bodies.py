@@ -48,7 +48,7 @@ def bell(event: Event) -> np.ndarray:
 
 
 def plate(event: Event) -> np.ndarray:
-    """Sheets, gongs, pots, anvils: dense modes that become denser with frequency."""
+    """Sheets, gongs, pots, anvils: many modes, of constant density over frequency, as in a thin plate."""
     count = int(event.draw_log(15, 110))
     ratios = np.sort(1 + np.cumsum(event.random.exponential(event.draw_log(0.08, 0.8), count)))
     ratios = np.append(1, ratios)
@@ -57,7 +57,7 @@ def plate(event: Event) -> np.ndarray:
 
 
 def glass(event: Event) -> np.ndarray:
-    """Glasses, bottles, bowls, triangles: few modes near squares, long and high."""
+    """Glasses, bottles, bowls, triangles: few modes, with ratios near n to the power of 1.4 to 2.1."""
     count = int(event.random.integers(3, 9))
     ratios = np.append(
         1, np.sort(np.arange(2, count + 1) ** event.draw(1.4, 2.1) * event.random.normal(1, 0.05, count - 1))

@@ -18,7 +18,7 @@ from vae2ch.files import UNFINISHED_SUFFIX
 from vae2ch.terminal import ProgressDisplay
 
 VERSION = 1  # in the names of the files; raised when a change of the code changes the sounds
-RECORDED = "recorded"  # folder beside the sounds, for recordings that are read with them
+RECORDED = "recorded"  # folder beside the sounds, for other sound files that are read with them
 NAME = re.compile(rf"v\d+-s\d+-\d+-\w+\.wav(?:{re.escape(UNFINISHED_SUFFIX)})?")
 CHUNK = 50  # sounds that a process renders at a time
 MIN_FOR_PROCESSES = 8 * CHUNK  # fewer sounds take less time than processes take to start

@@ -1,4 +1,4 @@
-"""What recordings have beside their source: rooms, equalisers, saturation, noise floors, narrow bands, levels."""
+"""Conditions of a recording: rooms, equalisers, saturation, noise floors, narrow bands, levels."""
 
 from functools import lru_cache
 
@@ -118,7 +118,7 @@ def floor(event: Event, wave: np.ndarray) -> np.ndarray:
 
 
 def recorded(event: Event, wave: np.ndarray, seed: int) -> np.ndarray:
-    """The wave [S] as a recording of it: reversed, modulated, in a room, driven, over noise, at a level; peak <= 1."""
+    """Recording of a wave [S]: at random roughened, modulated, saturated, in a room, over a noise floor; peak <= 1."""
     wave = normalised(wave)
     if event.chance(0.3):
         wave = roughened(event, wave)

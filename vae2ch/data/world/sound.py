@@ -9,7 +9,7 @@ from vae2ch.data.world.curves import RATE, Event, add_at, fade_in, normalised
 from vae2ch.data.world.patterns import Family, Patterns
 from vae2ch.data.world.rooms import recorded
 
-SECONDS = 2.1  # a segment of 2.03 s, and what a change of speed needs beyond
+SECONDS = 2.1  # a segment of 2.03 s, and a little; one that is sped up further ends in zeros
 SAMPLES = round(SECONDS * RATE)
 LENGTHS = ((0.02, 0.4), (0.3, 2.2), (2.0, 12.0))  # seconds: hits, notes, sounds that go on
 HIT_LENGTHS, NOTE_LENGTHS, OTHER_LENGTHS = (0.35, 0.5, 0.15), (0.12, 0.53, 0.35), (0.18, 0.45, 0.37)  # shares of these
@@ -51,7 +51,7 @@ FREQUENCY |= {
 
 @dataclass(frozen=True)
 class Description:
-    """What is drawn before the family draws its own parameters."""
+    """Parameters that are drawn before those of the family."""
 
     family: str
     pitch: float  # Hz

@@ -1,4 +1,4 @@
-"""Sustained tones of instruments that need no body: additive, drawbars, unison, subtractive, FM."""
+"""Sustained tones without a resonant body: additive, inharmonic, drawbars, unison, subtractive, FM."""
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def subtractive(event: Event) -> np.ndarray:
 
 
 def frequency_modulation(event: Event) -> np.ndarray:
-    """A carrier and one or two modulators whose index falls, with feedback by a third (Chowning 1973)."""
+    """Frequency modulation with a falling index (Chowning 1973); in 3 of 10 events by a second modulator, too."""
     time, samples = event.time, event.samples
     harmonic = event.chance(0.65)
     ratio = float(event.random.integers(1, 8)) if harmonic else event.draw_log(0.3, 9)
