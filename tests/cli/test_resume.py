@@ -39,7 +39,7 @@ def record():
         ("minutes=null", "minutes", None),
         ("trainer.max_epochs=+50", "trainer.max_epochs", 55),
         ("training.learning_rate=1e-3", "training.learning_rate", 1e-3),
-        ("preset=heavy", "training.weight_decay", 0.5),
+        ("preset=heavy", "training.weight_decay", 2.0),
         ("preset=heavy", "augment.speed", 1.0),
         ("trainer=cpu", "trainer.accelerator", "cpu"),
         ('data.root="/moved/sounds"', "data.root", "/moved/sounds"),
